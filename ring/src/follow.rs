@@ -1,0 +1,183 @@
+//! The handle of readers, and how one waits without slowing the writers down.
+
+#![forbid(unsafe_code)]
+
+use crate::copy::Body;
+use crate::error::{Error, ReadError};
+use crate::map::{Identity, Mapping};
+use crate::reader::{Bounds, Counts, Cursor, Patience, Read, Seek};
+use crate::ring::Ring;
+use crate::stat::{Stat, stat};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// One reader: its own place in a ring that it can only look at.
+///
+/// It maps the file read-only and needs no more than read permission. It may stop, die or be a million records late
+/// without any writer noticing. New readers stand before sequence 0: what is overwritten already comes out as lost.
+///
+/// If another process truncates the file, touching the mapping raises SIGBUS, as it does with every mapped file.
+pub struct Reader {
+    map: Mapping,
+    identity: Identity,
+    cursor: Cursor,
+    buf: Vec<u64>,
+    body: Body,
+    spin: bool,
+    /// Pauses since the last record or gap.
+    idle: u32,
+}
+
+/// Pauses that only burn a microsecond each, before the first that sleeps.
+const SHORT_PAUSES: u32 = 32;
+const SHORT_PAUSE: Duration = Duration::from_micros(1);
+/// The longest sleep, and so nearly the longest that a record can go unnoticed.
+const LONGEST_PAUSE: Duration = Duration::from_millis(4);
+
+impl Reader {
+    /// Attaches to the ring at `path`, before sequence 0.
+    ///
+    /// # Errors
+    /// Not a ring, another version, damaged geometry, no permission to read.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let (map, identity) = Mapping::open_to_read(path)?;
+        let words = crate::layout::record_words(identity.geometry.max_body()) as usize;
+        // Any length that a record's header can hold, so that no damaged one is cut short.
+        let buf = vec![0; words.max(crate::layout::record_words(0x7fff) as usize)];
+        Ok(Self { map, identity, cursor: Cursor::at(0), buf, body: Body::BEST, spin: false, idle: 0 })
+    }
+
+    fn ring(&self) -> Ring<'_> {
+        Ring { body: self.body, ..*self.map.ring() }
+    }
+
+    /// Moves to `to` and gives the sequence it stands before now. [`Reader::counts`] start anew.
+    ///
+    /// # Errors
+    /// The ring is damaged.
+    pub fn seek(&mut self, to: Seek) -> Result<u64, ReadError> {
+        self.idle = 0;
+        let ring = Ring { body: self.body, ..*self.map.ring() };
+        self.cursor.seek(&ring, to)
+    }
+
+    /// The next record or gap, or that there is none yet; never waits.
+    ///
+    /// A record in flight is `NotYet` until its writer commits it, until its writer is found dead (`Abandoned`), or until
+    /// [patience](Reader::set_patience) ends (`Stalled`).
+    ///
+    /// # Errors
+    /// The ring is damaged.
+    #[allow(clippy::should_implement_trait, reason = "lends its buffer, which Iterator cannot")]
+    #[inline]
+    pub fn next(&mut self) -> Result<Read<'_>, ReadError> {
+        let ring = Ring { body: self.body, ..*self.map.ring() };
+        let read = self.cursor.next(&ring, &mut self.buf)?;
+        if !matches!(read, Read::NotYet { .. }) {
+            self.idle = 0;
+        }
+        Ok(read)
+    }
+
+    /// Hands up to `limit` records and gaps to `each`, until there is none or `each` breaks. Gives how many it handed out.
+    ///
+    /// # Errors
+    /// The ring is damaged.
+    pub fn batch(
+        &mut self,
+        limit: usize,
+        mut each: impl FnMut(Read<'_>) -> ControlFlow<()>,
+    ) -> Result<usize, ReadError> {
+        let ring = Ring { body: self.body, ..*self.map.ring() };
+        for done in 0..limit {
+            match self.cursor.next(&ring, &mut self.buf)? {
+                Read::NotYet { .. } => return Ok(done),
+                read => {
+                    self.idle = 0;
+                    if each(read).is_break() {
+                        return Ok(done + 1);
+                    }
+                }
+            }
+        }
+        Ok(limit)
+    }
+
+    /// Waits a little, to be called when there was nothing to read: a microsecond at first, longer each time, 4 ms at most.
+    /// Ends early when the next record is committed meanwhile.
+    ///
+    /// A reader that never pauses takes the line of the next record from its writer again and again, which costs the
+    /// writer 10 to 20 times its own price; [`Reader::set_spin`] is for those who pay that for latency.
+    pub fn pause(&mut self) {
+        self.idle = self.idle.saturating_add(1);
+        if self.spin || self.idle <= SHORT_PAUSES {
+            let since = Instant::now();
+            loop {
+                for _ in 0..16 {
+                    std::hint::spin_loop();
+                }
+                if self.spin && self.cursor.is_committed(&self.ring()) || since.elapsed() >= SHORT_PAUSE {
+                    return;
+                }
+            }
+        }
+        let doublings = (self.idle - SHORT_PAUSES).min(16);
+        std::thread::sleep((SHORT_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE));
+    }
+
+    /// Never sleep in [`Reader::pause`].
+    pub fn set_spin(&mut self, spin: bool) {
+        self.spin = spin;
+    }
+
+    /// How long to stand before a record whose writer is alive but stopped inside its append, until it counts as
+    /// stalled. A second unless set. It ends earlier when the ring is half a lap ahead.
+    pub fn set_patience(&mut self, patience: Duration) {
+        let give_up_after = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
+        self.cursor.patience = Patience { give_up_after, ..Patience::default() };
+    }
+
+    /// The sequence that comes next.
+    pub fn seq(&self) -> u64 {
+        self.cursor.seq()
+    }
+
+    /// What this reader has passed since it was opened or last moved.
+    pub fn counts(&self) -> Counts {
+        self.cursor.counts
+    }
+
+    /// The ends of the log now.
+    ///
+    /// # Errors
+    /// The ring is damaged.
+    pub fn bounds(&self) -> Result<Bounds, ReadError> {
+        let damaged = ReadError::Damaged { seq: self.seq(), what: "no page of the ring can be read" };
+        self.ring().bounds().ok_or(damaged)
+    }
+
+    /// What the header says of the ring.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Geometry, bounds, writers, refused records.
+    ///
+    /// # Errors
+    /// The ring is damaged.
+    pub fn stat(&self) -> Result<Stat, ReadError> {
+        stat(&self.map, self.identity)
+    }
+
+    /// Where the ring is.
+    pub fn path(&self) -> &Path {
+        self.map.path()
+    }
+
+    /// Chooses how payload is copied; for tests and benches.
+    #[doc(hidden)]
+    pub fn set_copy_body(&mut self, body: Body) {
+        self.body = body;
+    }
+}

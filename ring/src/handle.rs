@@ -1,0 +1,261 @@
+//! The two handles of writers: [`Writer`] owns one slot, [`Log`] shares a pool of them.
+
+#![forbid(unsafe_code)]
+
+use crate::clock::realtime_ns;
+use crate::copy::Body;
+use crate::error::{AppendError, Error, TooManyWriters};
+use crate::layout::Slot;
+use crate::level::Level;
+use crate::liveness::owner_word;
+use crate::map::{Identity, Mapping};
+use crate::pool::{Borrowed, Lease, Pool};
+use crate::process::{ForkPage, comm, effective_uid, place, set_place, tid};
+use crate::record::Field;
+use crate::ring::Ring;
+use crate::writer::Draft;
+use atomic::Ordering::Relaxed;
+use std::path::Path;
+
+/// What both handles have: the mapped ring and who we are.
+struct Attached {
+    map: Mapping,
+    identity: Identity,
+    process: &'static ForkPage,
+    body: Body,
+}
+
+impl Attached {
+    fn open(path: &Path) -> Result<Self, Error> {
+        let process = ForkPage::get().map_err(|source| Error::Os {
+            path: path.to_owned(),
+            call: "map a page that forks wipe",
+            source,
+        })?;
+        let (map, identity) = Mapping::open_to_write(path)?;
+        Ok(Self { map, identity, process, body: Body::BEST })
+    }
+
+    #[inline(always)]
+    fn ring(&self) -> Ring<'_> {
+        Ring { body: self.body, ..*self.map.ring() }
+    }
+
+    /// Claims a slot for the process that we are now.
+    #[cold]
+    fn claim(&self) -> Result<Lease, TooManyWriters> {
+        let process = self.process.process();
+        let ring = self.ring();
+        let hold = ring.claim(owner_word(ring.header, &process))?;
+        let slot = &ring.slots[hold.slot];
+        let (name, _) = comm();
+        let (halves, _) = name.as_chunks();
+        for (cell, &half) in slot.comm.iter().zip(halves) {
+            cell.store(u64::from_le_bytes(half), Relaxed);
+        }
+        slot.attached.store(realtime_ns(), Relaxed);
+        slot.uid.store(effective_uid() as u64, Relaxed);
+        Ok(Lease { hold, generation: process.generation, introduced: u64::MAX })
+    }
+
+    fn release(&self, lease: Lease) {
+        let process = self.process.process();
+        if process.generation == lease.generation {
+            let ring = self.ring();
+            ring.release(lease.hold, owner_word(ring.header, &process));
+        }
+    }
+
+    #[inline(always)]
+    fn append(&self, lease: &mut Lease, draft: &Draft<'_>, payload: &[&[u8]]) -> Result<u64, AppendError> {
+        let ring = self.ring();
+        let who = (self.process.pid(), tid(lease.generation));
+        // Once on every page, so that a page tells who wrote it when its writers are long gone.
+        let tag = ring.header.head.load(Relaxed).tag();
+        if lease.introduced == tag {
+            ring.append(&mut lease.hold, who, &[], draft, payload)
+        } else {
+            self.append_introduced(lease, tag, who, draft, payload)
+        }
+    }
+
+    #[cold]
+    fn append_introduced(
+        &self,
+        lease: &mut Lease,
+        tag: u64,
+        who: (u32, u32),
+        draft: &Draft<'_>,
+        payload: &[&[u8]],
+    ) -> Result<u64, AppendError> {
+        let ring = self.ring();
+        // Our own slot remembers who we are since we claimed it: no system call here either.
+        let slot = &ring.slots[lease.hold.slot];
+        let name = slot_comm(slot);
+        let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+        let start = self.process.process().start;
+        let fields = [Field::Comm(name), Field::Start(start), Field::Uid(slot.uid.load(Relaxed) as u32)];
+        let seq = ring.append(&mut lease.hold, who, &fields, draft, payload)?;
+        lease.introduced = tag;
+        Ok(seq)
+    }
+
+    #[cold]
+    fn refuse(&self, error: AppendError) -> AppendError {
+        self.ring().header.refused[error.cause()].fetch_add(1, Relaxed);
+        error
+    }
+}
+
+/// The NUL-padded name in a slot.
+pub(crate) fn slot_comm(slot: &Slot) -> [u8; 16] {
+    let mut name = [0; 16];
+    for (half, cell) in name.as_chunks_mut().0.iter_mut().zip(&slot.comm) {
+        *half = cell.load(Relaxed).to_le_bytes();
+    }
+    name
+}
+
+/// The fast path: one slot of the ring, for one thread at a time.
+///
+/// After a fork the child's copy claims a slot of its own at its first append. An append makes no system call, allocates
+/// nothing and never waits; it is *not* reentrant, so a signal handler needs a [`Log`].
+pub struct Writer {
+    attached: Attached,
+    lease: Lease,
+}
+
+impl Writer {
+    /// Attaches to the ring at `path`.
+    ///
+    /// # Errors
+    /// Not a ring, another version, damaged geometry, no permission to write, all writer slots taken.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let attached = Attached::open(path)?;
+        match attached.claim() {
+            Ok(lease) => Ok(Self { attached, lease }),
+            Err(error) => {
+                attached.refuse(AppendError::TooManyWriters(error));
+                Err(Error::TooManyWriters(error))
+            }
+        }
+    }
+
+    /// Appends `payload` at `level` and gives its sequence.
+    ///
+    /// # Errors
+    /// Why the record did not enter the ring; the ring's header counts it under the same cause.
+    #[inline]
+    pub fn append(&mut self, level: Level, payload: &[u8]) -> Result<u64, AppendError> {
+        self.append_slices(&Draft::new(level), &[payload])
+    }
+
+    /// Appends one record whose payload is all of `pieces`, one after the other.
+    ///
+    /// # Errors
+    /// As [`Writer::append`].
+    #[inline]
+    pub fn append_slices(&mut self, draft: &Draft<'_>, pieces: &[&[u8]]) -> Result<u64, AppendError> {
+        if self.lease.generation != self.attached.process.generation() {
+            self.lease =
+                self.attached.claim().map_err(|error| self.attached.refuse(AppendError::TooManyWriters(error)))?;
+        }
+        self.attached.append(&mut self.lease, draft, pieces).map_err(|error| self.attached.refuse(error))
+    }
+
+    /// The longest payload with its fields, bytes.
+    pub fn max_body(&self) -> usize {
+        self.attached.identity.geometry.max_body()
+    }
+
+    /// Chooses how payload is copied; for tests and benches.
+    #[doc(hidden)]
+    pub fn set_copy_body(&mut self, body: Body) {
+        self.attached.body = body;
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.attached.release(self.lease);
+    }
+}
+
+/// Slots that a process uses at one moment: its threads inside an append, plus signal handlers that came in between.
+const POOL: usize = 64;
+
+/// A handle for any number of threads, and for signal handlers: every append borrows a slot of a small pool.
+///
+/// An append makes no system call, allocates nothing and never waits, except that a slot is claimed when there are more
+/// appends at once than ever before in this process. A child of a fork claims slots of its own.
+pub struct Log {
+    attached: Attached,
+    pool: Pool,
+}
+
+impl Log {
+    /// Attaches to the ring at `path`. Slots are claimed when they are needed.
+    ///
+    /// # Errors
+    /// Not a ring, another version, damaged geometry, no permission to write.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        Ok(Self { attached: Attached::open(path)?, pool: Pool::new(POOL) })
+    }
+
+    /// Appends `payload` at `level` and gives its sequence.
+    ///
+    /// # Errors
+    /// Why the record did not enter the ring; the ring's header counts it under the same cause.
+    #[inline]
+    pub fn append(&self, level: Level, payload: &[u8]) -> Result<u64, AppendError> {
+        self.append_slices(&Draft::new(level), &[payload])
+    }
+
+    /// Appends one record whose payload is all of `pieces`, one after the other.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn append_slices(&self, draft: &Draft<'_>, pieces: &[&[u8]]) -> Result<u64, AppendError> {
+        let attached = &self.attached;
+        let generation = attached.process.generation();
+        let first = place(generation) as usize;
+        let (i, mut lease) = match self.pool.borrow_place(generation, first) {
+            Some(Borrowed::Lease(i, lease)) => (i, lease),
+            Some(Borrowed::Vacant(i)) => match attached.claim() {
+                Ok(lease) => (i, lease),
+                Err(error) => {
+                    self.pool.vacate(i);
+                    return Err(attached.refuse(AppendError::TooManyWriters(error)));
+                }
+            },
+            None => return Err(attached.refuse(AppendError::PoolBusy { size: self.pool.size() })),
+        };
+        if i != first {
+            set_place(generation, i as u32);
+        }
+        let result = attached.append(&mut lease, draft, pieces);
+        self.pool.give_back(i, &lease);
+        result.map_err(|error| attached.refuse(error))
+    }
+
+    /// The longest payload with its fields, bytes.
+    pub fn max_body(&self) -> usize {
+        self.attached.identity.geometry.max_body()
+    }
+
+    /// Where the ring is.
+    pub fn path(&self) -> &Path {
+        self.attached.map.path()
+    }
+
+    /// Gives the slots of this process back. Appending claims new ones.
+    pub fn release(&self) {
+        self.pool.drain(self.attached.process.generation(), |lease| self.attached.release(lease));
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

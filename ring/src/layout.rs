@@ -1,0 +1,234 @@
+//! The bytes of the file: header, writer slots, pages; and the arithmetic that follows from the geometry.
+//! docs/FORMAT.md is this file in prose; tests/format.rs compares the two.
+
+#![forbid(unsafe_code)]
+
+use crate::error::GeometryError;
+use crate::sync::Atomic;
+use crate::word::{AnnounceWord, HeadWord, OwnerWord};
+
+/// The first eight bytes of every ring, `LAPWING` and a zero.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"LAPWING\0");
+/// The version of the format; it has nothing to do with the version of this crate.
+pub const FORMAT_VERSION: u64 = 1;
+/// Bytes of the header.
+pub const HEADER_LEN: usize = 4096;
+/// Bytes of one writer slot.
+pub const SLOT_LEN: usize = 128;
+/// Words in front of each page's index: epoch, base_seq, two clock words, four reserved.
+pub const PAGE_HEADER_WORDS: usize = 8;
+/// Bytes of the fixed part of a record.
+pub const RECORD_HEADER_LEN: usize = 20;
+/// The most writer slots a ring can have.
+pub const MAX_SLOTS: u32 = 1024;
+/// The most pages a ring can have, bounded by the step in HEAD.
+pub const MAX_PAGES: u32 = 1 << 16;
+/// The smallest page, bytes.
+pub const MIN_PAGE_SIZE: u64 = 4 << 10;
+/// The largest page, bytes.
+pub const MAX_PAGE_SIZE: u64 = 64 << 10;
+/// The smallest `size` of a ring: bytes of all its pages.
+pub const MIN_SIZE: u64 = 64 << 10;
+/// The `size` of a ring that nobody gave one, bytes of all its pages.
+pub const DEFAULT_SIZE: u64 = 16 << 20;
+/// Pids live in a namespace; the header remembers this many pairs of pid and time namespace.
+pub const NAMESPACES: usize = if cfg!(all(test, loom)) { 1 } else { 62 };
+/// Why records were refused: the words of [`Header::refused`].
+pub const REFUSALS: usize = 4;
+
+/// The first 4096 bytes. Everything before `refused` is written once, before the file has a name.
+#[repr(C)]
+pub(crate) struct Header {
+    pub(crate) magic: Atomic<u64>,
+    pub(crate) format_version: Atomic<u64>,
+    pub(crate) header_len: Atomic<u64>,
+    pub(crate) page_size: Atomic<u64>,
+    pub(crate) page_count: Atomic<u64>,
+    pub(crate) slot_count: Atomic<u64>,
+    pub(crate) slot_len: Atomic<u64>,
+    pub(crate) index_len: Atomic<u64>,
+    pub(crate) ring_id: [Atomic<u64>; 2],
+    pub(crate) boot_id: [Atomic<u64>; 2],
+    pub(crate) clock_kind: Atomic<u64>,
+    pub(crate) ns_per_tick: Atomic<u64>,
+    pub(crate) created: Atomic<u64>,
+    pub(crate) reserved_a: [u64; 17],
+    pub(crate) refused: [Atomic<u64>; REFUSALS],
+    pub(crate) reserved_b: [u64; 12],
+    pub(crate) slots_high: Atomic<u64>,
+    pub(crate) reserved_c: [u64; 15],
+    pub(crate) namespaces: [Atomic<u64>; NAMESPACES],
+    pub(crate) reserved_d: [u64; 64 - NAMESPACES],
+    pub(crate) head: Atomic<HeadWord>,
+    pub(crate) reserved_e: [u64; 383],
+}
+
+/// One writer's place in the table.
+#[repr(C)]
+pub(crate) struct Slot {
+    pub(crate) owner: Atomic<OwnerWord>,
+    pub(crate) announce: Atomic<AnnounceWord>,
+    /// Records and payload bytes appended by the present owner.
+    pub(crate) records: Atomic<u64>,
+    pub(crate) bytes: Atomic<u64>,
+    /// What the owner calls itself, NUL-padded.
+    pub(crate) comm: [Atomic<u64>; 2],
+    /// When the owner took the slot, nanoseconds of the Unix epoch.
+    pub(crate) attached: Atomic<u64>,
+    /// The effective user id of the owner when it took the slot.
+    pub(crate) uid: Atomic<u64>,
+    pub(crate) reserved: [u64; 8],
+}
+
+#[cfg(not(all(test, loom)))]
+const _: () = {
+    use core::mem::{align_of, offset_of, size_of};
+    assert!(cfg!(target_endian = "little"), "lapwing rings are little-endian");
+    assert!(cfg!(target_pointer_width = "64"), "lapwing needs 64-bit atomics");
+    assert!(size_of::<Header>() == HEADER_LEN && align_of::<Header>() == 8);
+    assert!(size_of::<Slot>() == SLOT_LEN && align_of::<Slot>() == 8);
+    assert!(offset_of!(Header, magic) == 0);
+    assert!(offset_of!(Header, format_version) == 8);
+    assert!(offset_of!(Header, header_len) == 16);
+    assert!(offset_of!(Header, page_size) == 24);
+    assert!(offset_of!(Header, page_count) == 32);
+    assert!(offset_of!(Header, slot_count) == 40);
+    assert!(offset_of!(Header, slot_len) == 48);
+    assert!(offset_of!(Header, index_len) == 56);
+    assert!(offset_of!(Header, ring_id) == 64);
+    assert!(offset_of!(Header, boot_id) == 80);
+    assert!(offset_of!(Header, clock_kind) == 96);
+    assert!(offset_of!(Header, ns_per_tick) == 104);
+    assert!(offset_of!(Header, created) == 112);
+    assert!(offset_of!(Header, refused) == 256);
+    assert!(offset_of!(Header, slots_high) == 384);
+    assert!(offset_of!(Header, namespaces) == 512);
+    assert!(offset_of!(Header, head) == 1024);
+    assert!(offset_of!(Slot, owner) == 0);
+    assert!(offset_of!(Slot, announce) == 8);
+    assert!(offset_of!(Slot, records) == 16);
+    assert!(offset_of!(Slot, bytes) == 24);
+    assert!(offset_of!(Slot, comm) == 32);
+    assert!(offset_of!(Slot, attached) == 48);
+    assert!(offset_of!(Slot, uid) == 56);
+};
+
+/// The sizes of a ring, read once into private memory and checked before anything is computed from them.
+///
+/// Source: docs/FORMAT.md, "Geometry".
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Geometry {
+    page_words: u32,
+    page_count: u32,
+    slot_count: u32,
+    index_len: u32,
+}
+
+impl Geometry {
+    /// The geometry of a ring with `size` bytes of pages. Without a `page_size` a page is a sixteenth of the ring,
+    /// within 4 KiB to 64 KiB.
+    ///
+    /// # Errors
+    /// Which size is not a power of two, or out of bounds, and what the bounds are.
+    pub fn new(size: u64, page_size: Option<u64>) -> Result<Self, GeometryError> {
+        if !size.is_power_of_two() || size < MIN_SIZE {
+            return Err(GeometryError::Size { size, min: MIN_SIZE });
+        }
+        let page_size = page_size.unwrap_or_else(|| (size / 16).clamp(MIN_PAGE_SIZE, MAX_PAGE_SIZE));
+        let slots = (size / 16 / SLOT_LEN as u64).clamp(64, MAX_SLOTS as u64);
+        let pages = size.checked_div(page_size).unwrap_or(0);
+        Self::from_stored(page_size, pages, slots, page_size / 128)
+    }
+
+    /// The geometry that a header holds, checked against every bound.
+    ///
+    /// # Errors
+    /// The first number that is out of bounds.
+    pub fn from_stored(page_size: u64, pages: u64, slots: u64, index_len: u64) -> Result<Self, GeometryError> {
+        if !page_size.is_power_of_two() || !(MIN_PAGE_SIZE..=MAX_PAGE_SIZE).contains(&page_size) {
+            return Err(GeometryError::PageSize { page_size, min: MIN_PAGE_SIZE, max: MAX_PAGE_SIZE });
+        }
+        if !pages.is_power_of_two() || !(4..=MAX_PAGES as u64).contains(&pages) {
+            return Err(GeometryError::PageCount { pages, min: 4, max: MAX_PAGES as u64 });
+        }
+        if !(1..=MAX_SLOTS as u64).contains(&slots) {
+            return Err(GeometryError::SlotCount { slots, max: MAX_SLOTS as u64 });
+        }
+        if index_len != page_size / 128 {
+            return Err(GeometryError::IndexLen { index_len, expected: page_size / 128 });
+        }
+        Ok(Self {
+            page_words: (page_size / 8) as u32,
+            page_count: pages as u32,
+            slot_count: slots as u32,
+            index_len: index_len as u32,
+        })
+    }
+
+    /// A geometry below the public minimum, for tests: `pages` (a power of two) of `index_len` records, with room for
+    /// `data_words` words of them.
+    #[cfg(test)]
+    pub(crate) const fn tiny(pages: u32, index_len: u32, data_words: u32, slot_count: u32) -> Self {
+        assert!(pages.is_power_of_two());
+        Self { page_words: PAGE_HEADER_WORDS as u32 + index_len + data_words, page_count: pages, slot_count, index_len }
+    }
+
+    /// Bytes of a page.
+    pub const fn page_size(&self) -> u64 {
+        self.page_words as u64 * 8
+    }
+
+    /// Pages of the ring.
+    pub const fn page_count(&self) -> u32 {
+        self.page_count
+    }
+
+    /// Bytes of all pages: what `--size` gave.
+    pub const fn size(&self) -> u64 {
+        self.page_size() * self.page_count as u64
+    }
+
+    /// Writer slots.
+    pub const fn slot_count(&self) -> u32 {
+        self.slot_count
+    }
+
+    /// The most records a page can hold.
+    pub const fn index_len(&self) -> u32 {
+        self.index_len
+    }
+
+    /// Where the pages begin, bytes from the start of the file.
+    pub const fn pages_offset(&self) -> u64 {
+        let end = HEADER_LEN as u64 + self.slot_count as u64 * SLOT_LEN as u64;
+        end.next_multiple_of(HEADER_LEN as u64)
+    }
+
+    /// Bytes of the whole file.
+    pub const fn file_len(&self) -> u64 {
+        self.pages_offset() + self.size()
+    }
+
+    /// The longest payload with its fields, bytes: just under half a page, so that no page closes early for less.
+    pub const fn max_body(&self) -> usize {
+        (self.data_words() / 2) as usize * 8 - RECORD_HEADER_LEN
+    }
+
+    pub(crate) const fn page_words(&self) -> usize {
+        self.page_words as usize
+    }
+
+    pub(crate) const fn data_words(&self) -> u32 {
+        self.page_words - PAGE_HEADER_WORDS as u32 - self.index_len
+    }
+
+    /// Where page `epoch` lies among the pages.
+    pub(crate) const fn physical(&self, epoch: u64) -> usize {
+        (epoch & (self.page_count as u64 - 1)) as usize
+    }
+}
+
+/// Words that a record with `body` bytes of fields and payload takes.
+pub(crate) const fn record_words(body: usize) -> u32 {
+    (RECORD_HEADER_LEN + body).div_ceil(8) as u32
+}

@@ -1,0 +1,67 @@
+//! Is the owner of a slot alive? Wrong about "dead" would put two writers into one page, so it is said only when proven;
+//! wrong about "alive" costs a page.
+
+#![forbid(unsafe_code)]
+
+use crate::layout::{Header, NAMESPACES};
+use crate::process::{ForkPage, Probe, Process, Stat, image, probe, proc_is_ours};
+use crate::ring::Verdict;
+use crate::sync::at;
+use crate::word::OwnerWord;
+use atomic::Ordering::{AcqRel, Acquire};
+
+/// The owner word of `me` in the ring of `header`, whose namespaces are entered in the header if there is room.
+pub(crate) fn owner_word(header: &Header, me: &Process) -> OwnerWord {
+    let index = register_namespaces(header, me.namespaces).unwrap_or(OwnerWord::UNKNOWN_NAMESPACE as usize);
+    OwnerWord::new(me.pid, index as u32, image(), me.start)
+}
+
+/// The index of `namespaces` in the header's table, which only ever grows.
+fn register_namespaces(header: &Header, namespaces: u64) -> Option<usize> {
+    if namespaces == 0 {
+        return None;
+    }
+    let mut cells = header.namespaces.iter().enumerate();
+    let found = cells.find(|(_, cell)| {
+        let (ok, err) = (at("namespace:add", AcqRel), at("namespace:found", Acquire));
+        match cell.compare_exchange(0, namespaces, ok, err) {
+            Ok(_) => true,
+            Err(other) => other == namespaces,
+        }
+    });
+    found.map(|(i, _)| i)
+}
+
+/// The verdict by the owner's process: dead if the pid is gone, or belongs to somebody else, or is a zombie without
+/// threads. Asked from another pid or time namespace, or without a /proc of our own, everybody is alive.
+pub(crate) fn judge(header: &Header, owner: OwnerWord) -> Verdict {
+    match proven_dead(header, owner) {
+        Some(true) => Verdict::Dead,
+        _ => Verdict::Alive,
+    }
+}
+
+/// `None`: nothing can be proven.
+fn proven_dead(header: &Header, owner: OwnerWord) -> Option<bool> {
+    if owner.mode() != 0 || owner.pid() == 0 || owner.namespace() as usize >= NAMESPACES {
+        return None;
+    }
+    let me = ForkPage::get().ok()?.process();
+    let theirs = header.namespaces[owner.namespace() as usize].load(at("namespace:read", Acquire));
+    if me.namespaces == 0 || theirs != me.namespaces || !proc_is_ours(me.pid) {
+        return None;
+    }
+    if owner.pid() == me.pid && owner.started_at(me.start) {
+        // Ours, or left behind by what this process was before its last exec, which ended all its threads.
+        return Some(owner.image() != image());
+    }
+    match probe(owner.pid()) {
+        Probe::NoSuchProcess => return Some(true),
+        Probe::Exists => {}
+        Probe::Unknown => return None,
+    }
+    let stat = Stat::of(Some(owner.pid()))?;
+    // A zombie leader may have threads that still write.
+    let gone = matches!(stat.state, b'Z' | b'X' | b'x') && stat.threads <= 1;
+    Some(gone || stat.start != 0 && !owner.started_at(stat.start))
+}

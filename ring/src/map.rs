@@ -1,0 +1,406 @@
+//! Files: create a ring complete or not at all, open one and believe nothing it says before it is checked, map it.
+#![allow(unsafe_code)]
+
+use crate::clock::{Clock, realtime_ns};
+use crate::copy::Body;
+use crate::error::Error;
+use crate::layout::{FORMAT_VERSION, Geometry, HEADER_LEN, Header, MAGIC, PAGE_HEADER_WORDS, SLOT_LEN, Slot};
+use crate::process::effective_uid;
+use crate::ring::Ring;
+use crate::sync::Atomic;
+use crate::word::HeadWord;
+use memmap2::{MmapOptions, MmapRaw};
+use std::ffi::CString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// How to make a ring.
+///
+/// ```no_run
+/// lapwing_ring::Create::new().size(1 << 20).create("/dev/shm/my-ring".as_ref())?;
+/// # Ok::<(), lapwing_ring::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Create {
+    size: u64,
+    page_size: Option<u64>,
+    mode: u32,
+    group: Option<u32>,
+    clock: Option<Clock>,
+}
+
+impl Default for Create {
+    fn default() -> Self {
+        Self { size: crate::layout::DEFAULT_SIZE, page_size: None, mode: 0o600, group: None, clock: None }
+    }
+}
+
+impl Create {
+    /// 16 MiB, pages as the size asks for, mode 0600, the creator's group, the best clock.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes of all pages: a power of two from 64 KiB.
+    pub fn size(mut self, bytes: u64) -> Self {
+        self.size = bytes;
+        self
+    }
+
+    /// Bytes of a page: a power of two from 4 KiB to 64 KiB.
+    pub fn page_size(mut self, bytes: Option<u64>) -> Self {
+        self.page_size = bytes;
+        self
+    }
+
+    /// Permission bits of the file, whatever the umask. Writers need to read and write it, readers to read it.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// The group of the file.
+    pub fn group(mut self, gid: Option<u32>) -> Self {
+        self.group = gid;
+        self
+    }
+
+    /// Count CLOCK_MONOTONIC nanoseconds even where the processor's own counter would do.
+    pub fn monotonic_clock(mut self) -> Self {
+        self.clock = Some(Clock::MONOTONIC);
+        self
+    }
+
+    /// Makes the ring at `path`: with all its space allocated and its header written before it has the name, or not at all.
+    ///
+    /// # Errors
+    /// A bad size, something at `path` already, no space (with what is free), no permission.
+    pub fn create(&self, path: &Path) -> Result<(), Error> {
+        let geometry = Geometry::new(self.size, self.page_size)
+            .map_err(|source| Error::BadGeometry { path: path.to_owned(), source })?;
+        if path.symlink_metadata().is_ok() {
+            return Err(Error::Exists { path: path.to_owned() });
+        }
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let unnamed = OpenOptions::new().read(true).write(true).custom_flags(libc::O_TMPFILE).mode(0o600).open(folder);
+        let (file, temporary) = match unnamed {
+            Ok(file) => (file, None),
+            // A file system without unnamed files: a name of our own, that goes away in every case.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => {
+                let (file, name) = Temporary::open(path)?;
+                (file, Some(name))
+            }
+            Err(error) => return Err(os_error(folder, "create", error)),
+        };
+        self.fill(&file, path, geometry)?;
+        match &temporary {
+            None => link(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())), path),
+            Some(name) => link(&name.0, path),
+        }
+    }
+
+    fn fill(&self, file: &File, path: &Path, geometry: Geometry) -> Result<(), Error> {
+        let failed = |call| move |error| os_error(path, call, error);
+        if let Some(gid) = self.group {
+            std::os::unix::fs::fchown(file, None, Some(gid)).map_err(failed("set the group"))?;
+        }
+        file.set_permissions(std::fs::Permissions::from_mode(self.mode & 0o777)).map_err(failed("set the mode"))?;
+        allocate(file, path, geometry.file_len())?;
+
+        let random = random().map_err(failed("read /dev/urandom"))?;
+        let boot = boot_id().map_err(failed("read the boot id"))?;
+        let clock = self.clock.unwrap_or_else(Clock::best);
+        let map = Mapping::new(file, path, geometry, clock, true)?;
+        let (ring, header) = (map.ring(), map.ring().header);
+        let words = [
+            (&header.magic, MAGIC),
+            (&header.format_version, FORMAT_VERSION),
+            (&header.header_len, HEADER_LEN as u64),
+            (&header.page_size, geometry.page_size()),
+            (&header.page_count, geometry.page_count() as u64),
+            (&header.slot_count, geometry.slot_count() as u64),
+            (&header.slot_len, SLOT_LEN as u64),
+            (&header.index_len, geometry.index_len() as u64),
+            (&header.ring_id[0], random[0]),
+            (&header.ring_id[1], random[1]),
+            (&header.boot_id[0], boot[0]),
+            (&header.boot_id[1], boot[1]),
+            (&header.clock_kind, clock.kind() as u64),
+            (&header.ns_per_tick, clock.ns_per_tick()),
+            (&header.created, realtime_ns()),
+        ];
+        // Nobody else has this file yet; giving it a name publishes all of it.
+        for (cell, value) in words {
+            cell.store(value, atomic::Ordering::Relaxed);
+        }
+        const FIRST: u64 = 1;
+        let page = ring.page(FIRST);
+        for (cell, value) in page.clock().into_iter().zip(clock.offsets()) {
+            cell.store(value, atomic::Ordering::Relaxed);
+        }
+        page.epoch().store(FIRST, atomic::Ordering::Relaxed);
+        header.head.store(HeadWord::open(FIRST), atomic::Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// A temporary name, removed when it goes out of scope.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn open(path: &Path) -> Result<(File, Self), Error> {
+        let random = random().map_err(|error| os_error(path, "read /dev/urandom", error))?;
+        let name = path.with_added_extension(format!("{:016x}", random[0]));
+        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).custom_flags(flags).mode(0o600).open(&name);
+        let file = file.map_err(|error| os_error(&name, "create", error))?;
+        Ok((file, Self(name)))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Gives `from` the name `to`, unless there is something.
+fn link(from: &Path, to: &Path) -> Result<(), Error> {
+    let c_string = |path: &Path| {
+        CString::new(path.as_os_str().as_bytes()).map_err(|error| os_error(path, "link", io::Error::other(error)))
+    };
+    let (c_from, c_to) = (c_string(from)?, c_string(to)?);
+    let flags = libc::AT_SYMLINK_FOLLOW;
+    // SAFETY: two NUL-terminated paths.
+    let result = unsafe { libc::linkat(libc::AT_FDCWD, c_from.as_ptr(), libc::AT_FDCWD, c_to.as_ptr(), flags) };
+    match result {
+        0 => Ok(()),
+        _ => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::EEXIST) => Err(Error::Exists { path: to.to_owned() }),
+            error => Err(os_error(to, "link", error)),
+        },
+    }
+}
+
+/// Allocates every byte, so that a full file system is an error here and not a SIGBUS in some writer later.
+fn allocate(file: &File, path: &Path, len: u64) -> Result<(), Error> {
+    loop {
+        // SAFETY: an open descriptor and two numbers.
+        match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, len as libc::off_t) } {
+            0 => return Ok(()),
+            libc::EINTR => {}
+            libc::ENOSPC | libc::EDQUOT | libc::EFBIG => {
+                return Err(Error::NoSpace { path: path.to_owned(), needed: len, free: free_bytes(file) });
+            }
+            code => return Err(os_error(path, "allocate", io::Error::from_raw_os_error(code))),
+        }
+    }
+}
+
+fn free_bytes(file: &File) -> u64 {
+    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: an open descriptor, room for the answer.
+    if unsafe { libc::fstatvfs(file.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
+        return 0;
+    }
+    // SAFETY: the call succeeded, so the answer is there.
+    let stat = unsafe { stat.assume_init() };
+    stat.f_bavail.saturating_mul(stat.f_frsize)
+}
+
+fn random() -> io::Result<[u64; 2]> {
+    let mut bytes = [[0; 8]; 2];
+    File::open("/dev/urandom")?.read_exact(bytes.as_flattened_mut())?;
+    Ok(bytes.map(u64::from_le_bytes))
+}
+
+/// The kernel's id of this boot.
+fn boot_id() -> io::Result<[u64; 2]> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let number = u128::from_str_radix(&digits, 16).map_err(io::Error::other)?;
+    Ok([(number >> 64) as u64, number as u64])
+}
+
+fn os_error(path: &Path, call: &'static str, source: io::Error) -> Error {
+    let path = path.to_owned();
+    match source.raw_os_error() {
+        Some(libc::ENOENT) => Error::NotFound { path },
+        Some(libc::EEXIST) => Error::Exists { path },
+        Some(libc::ENOSPC) => Error::NoSpace { path, needed: HEADER_LEN as u64, free: 0 },
+        Some(libc::ELOOP) => Error::NotARegularFile { path, kind: "a symbolic link" },
+        Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
+            let meta = path.symlink_metadata().ok();
+            let (mode, owner) = meta.map_or((0, 0), |meta| (meta.mode() & 0o7777, meta.uid()));
+            let to = if call == "open for writing" { "write" } else { call };
+            Error::PermissionDenied { path, mode, owner, uid: effective_uid(), to }
+        }
+        _ => Error::Os { path, call, source },
+    }
+}
+
+/// What a header says once, copied out and checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// Names this ring among all rings.
+    pub ring_id: [u64; 2],
+    /// The boot it was made in.
+    pub boot_id: [u64; 2],
+    /// When it was made, nanoseconds of the Unix epoch.
+    pub created_ns: u64,
+    #[allow(missing_docs)]
+    pub geometry: Geometry,
+    #[allow(missing_docs)]
+    pub clock: Clock,
+}
+
+/// Opens without following a link and without waiting for a pipe's other end.
+fn open_regular(path: &Path, write: bool) -> Result<(File, std::fs::Metadata), Error> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
+    let call = if write { "open for writing" } else { "read" };
+    let kind = |meta: &std::fs::Metadata| match meta.file_type() {
+        t if t.is_dir() => "a folder",
+        t if t.is_fifo() => "a pipe",
+        t if t.is_socket() => "a socket",
+        t if t.is_symlink() => "a symbolic link",
+        _ => "a device",
+    };
+    let failed = |error: io::Error| match path.symlink_metadata() {
+        Ok(meta) if !meta.is_file() => Error::NotARegularFile { path: path.to_owned(), kind: kind(&meta) },
+        _ => os_error(path, call, error),
+    };
+    let file = OpenOptions::new().read(true).write(write).custom_flags(flags).open(path).map_err(failed)?;
+    let meta = file.metadata().map_err(failed)?;
+    if !meta.is_file() {
+        return Err(Error::NotARegularFile { path: path.to_owned(), kind: kind(&meta) });
+    }
+    Ok((file, meta))
+}
+
+/// Reads the header into private memory and checks it against the file's real length.
+fn identify(file: &File, path: &Path, len: u64) -> Result<Identity, Error> {
+    let truncated = |needed| Error::Truncated { path: path.to_owned(), len, needed };
+    let mut bytes = [[0; 8]; HEADER_LEN / 8];
+    if len < 8 {
+        return Err(truncated(HEADER_LEN as u64));
+    }
+    let flat = bytes.as_flattened_mut();
+    let prefix = usize::try_from(len).map_or(flat.len(), |len| flat.len().min(len));
+    file.read_exact_at(&mut flat[..prefix], 0).map_err(|error| os_error(path, "read", error))?;
+    let word = |offset: usize| u64::from_le_bytes(bytes[offset / 8]);
+    if word(0) != MAGIC {
+        return Err(Error::NotARing { path: path.to_owned(), found: word(0) });
+    }
+    if len < HEADER_LEN as u64 {
+        return Err(truncated(HEADER_LEN as u64));
+    }
+    if word(8) != FORMAT_VERSION || word(16) != HEADER_LEN as u64 || word(48) != SLOT_LEN as u64 {
+        return Err(Error::UnsupportedVersion { path: path.to_owned(), version: word(8), supported: FORMAT_VERSION });
+    }
+    let geometry = Geometry::from_stored(word(24), word(32), word(40), word(56))
+        .map_err(|source| Error::BadGeometry { path: path.to_owned(), source })?;
+    if geometry.file_len() > len {
+        return Err(truncated(geometry.file_len()));
+    }
+    let clock = Clock::from_stored(word(96), word(104));
+    let clock = clock.ok_or_else(|| Error::BadClock { path: path.to_owned(), kind: word(96) })?;
+    Ok(Identity {
+        ring_id: [word(64), word(72)],
+        boot_id: [word(80), word(88)],
+        created_ns: word(112),
+        geometry,
+        clock,
+    })
+}
+
+/// Is there a ring at `path`? Nothing is mapped.
+///
+/// # Errors
+/// What is there instead.
+pub fn identify_path(path: &Path) -> Result<Identity, Error> {
+    let (file, meta) = open_regular(path, false)?;
+    identify(&file, path, meta.len())
+}
+
+/// A mapped ring.
+pub(crate) struct Mapping {
+    /// Borrows from `raw`; the lifetime is a lie that [`Mapping::ring`] takes back.
+    ring: Ring<'static>,
+    path: PathBuf,
+    #[allow(dead_code, reason = "owns the memory that `ring` borrows")]
+    raw: MmapRaw,
+}
+
+impl Mapping {
+    /// Maps the ring at `path` for reading alone.
+    pub(crate) fn open_to_read(path: &Path) -> Result<(Self, Identity), Error> {
+        let (file, meta) = open_regular(path, false)?;
+        let identity = identify(&file, path, meta.len())?;
+        Ok((Self::new(&file, path, identity.geometry, identity.clock, false)?, identity))
+    }
+
+    /// Maps the ring at `path` for reading and writing.
+    pub(crate) fn open_to_write(path: &Path) -> Result<(Self, Identity), Error> {
+        let (file, meta) = open_regular(path, true)?;
+        let identity = identify(&file, path, meta.len())?;
+        if !identity.clock.is_here() {
+            return Err(Error::BadClock { path: path.to_owned(), kind: identity.clock.kind() as u64 });
+        }
+        // Ticks, pids and start times of another boot mean nothing in this one.
+        if boot_id().is_ok_and(|boot| boot != identity.boot_id) {
+            return Err(Error::OtherBoot { path: path.to_owned() });
+        }
+        Ok((Self::new(&file, path, identity.geometry, identity.clock, true)?, identity))
+    }
+
+    fn new(file: &File, path: &Path, geometry: Geometry, clock: Clock, write: bool) -> Result<Self, Error> {
+        let len = geometry.file_len() as usize;
+        let mut options = MmapOptions::new();
+        options.len(len);
+        let raw = if write { options.map_raw(file) } else { options.map_raw_read_only(file) };
+        let raw = raw.map_err(|error| os_error(path, "map", error))?;
+        // SAFETY: `raw` maps `geometry.file_len()` bytes from its start, page-aligned, and lives as long as the `Mapping`
+        // that it is stored in; `Mapping::ring` gives the view out for no longer than that.
+        let ring = unsafe { view(raw.as_mut_ptr(), geometry, clock) };
+        Ok(Self { ring, path: path.to_owned(), raw })
+    }
+
+    /// The ring in this mapping. Of a mapping made for reading, only loads may be used.
+    #[inline(always)]
+    pub(crate) fn ring(&self) -> &Ring<'_> {
+        &self.ring
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The ring in the `geometry.file_len()` bytes from `base`.
+///
+/// # Safety
+/// `base` is aligned to 8 bytes and the memory stays mapped for `'m`. Where it is mapped read-only, nobody stores through
+/// the ring. Other processes may change it: every word of it is an atomic or never looked at.
+pub(crate) unsafe fn view<'m>(base: *mut u8, geometry: Geometry, clock: Clock) -> Ring<'m> {
+    // SAFETY: the caller's: the header is the first 4096 bytes.
+    let header = unsafe { &*base.cast::<Header>() };
+    // SAFETY: within the file by the definition of `pages_offset`.
+    let slots_at = unsafe { base.add(HEADER_LEN) }.cast::<Slot>();
+    // SAFETY: `slot_count` slots lie between the header and the pages.
+    let slots = unsafe { std::slice::from_raw_parts(slots_at, geometry.slot_count() as usize) };
+    // SAFETY: the pages end where the file ends.
+    let pages_at = unsafe { base.add(geometry.pages_offset() as usize) }.cast::<Atomic<u64>>();
+    let words = geometry.page_words() * geometry.page_count() as usize;
+    // SAFETY: `size` bytes of pages follow, every one a whole number of words.
+    let pages = unsafe { std::slice::from_raw_parts(pages_at, words) };
+    debug_assert!(PAGE_HEADER_WORDS < geometry.page_words());
+    Ring { header, slots, pages, geometry, clock, body: Body::BEST, judge: &crate::liveness::judge }
+}

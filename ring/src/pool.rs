@@ -1,0 +1,106 @@
+//! A process-local pool of slot leases: one is borrowed for the length of one append, so that a thread or a signal handler
+//! that comes in between takes another one. Nothing here waits, and nothing needs to happen when a thread ends.
+
+#![forbid(unsafe_code)]
+
+use crate::sync::{Atomic, at};
+use crate::word::AnnounceWord;
+use crate::writer::Hold;
+use atomic::Ordering::{Acquire, Relaxed, Release};
+use crossbeam_utils::CachePadded;
+
+/// What a writer knows of its slot between two appends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lease {
+    pub(crate) hold: Hold,
+    /// The generation of the process that holds it; another one means that we are its child.
+    pub(crate) generation: u64,
+    /// HEAD's page tag when the writer last wrote down who it is; `u64::MAX`: not yet.
+    pub(crate) introduced: u64,
+}
+
+/// One lease as words, so that the holder of `state` has it to itself.
+#[derive(Debug)]
+struct Place {
+    /// 0: no lease. Else the generation it belongs to, plus 1 while it is borrowed.
+    state: Atomic<u64>,
+    slot: Atomic<u64>,
+    announced: Atomic<AnnounceWord>,
+    introduced: Atomic<u64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pool(Box<[CachePadded<Place>]>);
+
+/// What [`Pool::borrow_place`] found.
+#[derive(Debug)]
+pub(crate) enum Borrowed {
+    /// A lease of this process.
+    Lease(usize, Lease),
+    /// A place without one; the borrower claims a slot, or gives the place up.
+    Vacant(usize),
+}
+
+impl Pool {
+    pub(crate) fn new(size: usize) -> Self {
+        let place = || Place {
+            state: Atomic::new(0),
+            slot: Atomic::new(0),
+            announced: Atomic::new(bytemuck::Zeroable::zeroed()),
+            introduced: Atomic::new(0),
+        };
+        Self((0..size).map(|_| CachePadded::new(place())).collect())
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Borrows a place for the process `generation`, the one at `first` if nobody has it. `None`: all are in use.
+    #[inline]
+    pub(crate) fn borrow_place(&self, generation: u64, first: usize) -> Option<Borrowed> {
+        let size = self.0.len();
+        (0..size).find_map(|i| {
+            let i = (first + i) % size;
+            let place = &self.0[i];
+            let state = place.state.load(Relaxed);
+            if state == generation | 1 {
+                return None;
+            }
+            // A state of another generation is our parent's: borrowed or not, nobody in this process has it.
+            place.state.compare_exchange(state, generation | 1, at("pool:borrow", Acquire), Relaxed).ok()?;
+            if state != generation {
+                return Some(Borrowed::Vacant(i));
+            }
+            let hold = Hold { slot: place.slot.load(Relaxed) as usize, announced: place.announced.load(Relaxed) };
+            Some(Borrowed::Lease(i, Lease { hold, generation, introduced: place.introduced.load(Relaxed) }))
+        })
+    }
+
+    /// Gives a borrowed place back, with its lease.
+    #[inline]
+    pub(crate) fn give_back(&self, i: usize, lease: &Lease) {
+        let place = &self.0[i];
+        place.slot.store(lease.hold.slot as u64, Relaxed);
+        place.announced.store(lease.hold.announced, Relaxed);
+        place.introduced.store(lease.introduced, Relaxed);
+        place.state.store(lease.generation, at("pool:return", Release));
+    }
+
+    /// Gives a borrowed place back, without a lease.
+    pub(crate) fn vacate(&self, i: usize) {
+        self.0[i].state.store(0, at("pool:return", Release));
+    }
+
+    /// Takes every lease of `generation` that is not borrowed out of the pool.
+    pub(crate) fn drain(&self, generation: u64, mut each: impl FnMut(Lease)) {
+        for i in 0..self.0.len() {
+            if self.0[i].state.load(Relaxed) == generation
+                && let Some(Borrowed::Lease(at, lease)) = self.borrow_place(generation, i)
+            {
+                each(lease);
+                self.vacate(at);
+            }
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Who we are: pid, start time, namespaces, thread; known again after a fork without a system call on the append path.
+//! And what /proc says of another process. Nothing here allocates, so all of it may run in a signal handler.
+#![allow(unsafe_code)]
+
+use crate::clock::monotonic_ns;
+use crate::sync::{Atomic, at};
+use atomic::Ordering::{Acquire, Relaxed, Release};
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::io;
+use std::sync::OnceLock;
+
+/// Memory that the kernel wipes in a forked child. A generation of 0 says: find out again who you are.
+#[repr(C)]
+pub(crate) struct ForkPage {
+    generation: Atomic<u64>,
+    pid: Atomic<u64>,
+    start: Atomic<u64>,
+    namespaces: Atomic<u64>,
+}
+
+static PAGE: OnceLock<&'static ForkPage> = OnceLock::new();
+
+/// This process, as it is now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Process {
+    /// Even, never 0, and new in every process.
+    pub(crate) generation: u64,
+    pub(crate) pid: u32,
+    /// Clock ticks since boot; 0 when /proc does not say.
+    pub(crate) start: u64,
+    /// Inodes of the pid namespace (high half) and the time namespace; 0 when /proc does not say.
+    pub(crate) namespaces: u64,
+}
+
+thread_local! {
+    /// Generation and id of this thread, and a number of the thread's own. Constant, without destructor: reading it
+    /// allocates nothing.
+    static THREAD: Cell<(u64, u32, u32)> = const { Cell::new((0, 0, 0)) };
+}
+
+impl ForkPage {
+    /// The one page of this process; mapped at the first call.
+    ///
+    /// # Errors
+    /// The kernel has no memory for it.
+    pub(crate) fn get() -> io::Result<&'static Self> {
+        if let Some(page) = PAGE.get() {
+            return Ok(page);
+        }
+        let page = Self::map()?;
+        Ok(PAGE.get_or_init(|| page))
+    }
+
+    fn map() -> io::Result<&'static Self> {
+        const LEN: usize = 4096;
+        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a fresh anonymous mapping, no address asked for.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), LEN, protection, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: advice on the whole of the mapping just made.
+        if unsafe { libc::madvise(base, LEN, libc::MADV_WIPEONFORK) } != 0 {
+            // An old kernel, or an emulator: the C library tells the child instead.
+            // SAFETY: the handler is a function that lives as long as the program.
+            let failed = unsafe { libc::pthread_atfork(None, None, Some(forget_after_fork)) };
+            if failed != 0 {
+                return Err(io::Error::from_raw_os_error(failed));
+            }
+        }
+        // SAFETY: zeroed memory, aligned to a page, never unmapped; ForkPage is made of atomic words alone.
+        Ok(unsafe { &*base.cast::<Self>() })
+    }
+
+    /// The generation of this process; finds out who we are when a fork has wiped it.
+    #[inline(always)]
+    pub(crate) fn generation(&self) -> u64 {
+        match self.generation.load(at("fork:generation", Acquire)) {
+            0 => self.find_out(),
+            generation => generation,
+        }
+    }
+
+    #[cold]
+    fn find_out(&self) -> u64 {
+        // Threads that race here store the same values; the first generation stays.
+        // SAFETY: getpid has no preconditions.
+        let pid = unsafe { libc::getpid() };
+        self.pid.store(pid as u64, Relaxed);
+        self.start.store(Stat::of(None).map_or(0, |stat| stat.start), Relaxed);
+        let pair = namespace(c"/proc/self/ns/pid").zip(namespace(c"/proc/self/ns/time").or(Some(0)));
+        self.namespaces.store(pair.map_or(0, |(pid, time)| (pid as u64) << 32 | time as u64), Relaxed);
+        // Time goes on between a process and its child, so no ancestor had this number.
+        let generation = monotonic_ns().max(1) << 1;
+        match self.generation.compare_exchange(0, generation, at("fork:found", Release), Relaxed) {
+            Ok(_) => generation,
+            Err(other) => other,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.load(Relaxed) as u32
+    }
+
+    pub(crate) fn process(&self) -> Process {
+        let generation = self.generation();
+        Process {
+            generation,
+            pid: self.pid.load(Relaxed) as u32,
+            start: self.start.load(Relaxed),
+            namespaces: self.namespaces.load(Relaxed),
+        }
+    }
+}
+
+extern "C" fn forget_after_fork() {
+    if let Some(page) = PAGE.get() {
+        page.generation.store(0, Relaxed);
+    }
+}
+
+/// The id of this thread, asked from the kernel once in the life of a thread and process.
+#[inline(always)]
+pub(crate) fn tid(generation: u64) -> u32 {
+    let (known, tid, _) = THREAD.get();
+    if known == generation { tid } else { ask_tid(generation) }
+}
+
+#[cold]
+fn ask_tid(generation: u64) -> u32 {
+    // SAFETY: gettid has no preconditions.
+    let tid = unsafe { libc::gettid() } as u32;
+    THREAD.set((generation, tid, 0));
+    tid
+}
+
+/// A number that this thread keeps for itself in this process; 0 at first. See [`set_place`].
+pub(crate) fn place(generation: u64) -> u32 {
+    let (known, _, place) = THREAD.get();
+    if known == generation { place } else { 0 }
+}
+
+/// Remembers [`place`].
+pub(crate) fn set_place(generation: u64, place: u32) {
+    THREAD.set((generation, tid(generation), place));
+}
+
+/// Eight bits that differ between the images that one process runs through exec, most of the time.
+pub(crate) fn image() -> u8 {
+    // SAFETY: getauxval only looks up a table; AT_RANDOM is the address of 16 bytes that live as long as the image.
+    let random = unsafe { libc::getauxval(libc::AT_RANDOM) } as *const u64;
+    if random.is_null() {
+        return 0;
+    }
+    // SAFETY: 16 readable bytes, of no particular alignment.
+    let bits = unsafe { random.read_unaligned() };
+    (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+}
+
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: geteuid has no preconditions.
+    unsafe { libc::geteuid() }
+}
+
+/// What kill(2) with signal 0 says of a pid.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Probe {
+    /// Somebody has it.
+    Exists,
+    /// Nobody in our pid namespace has it.
+    NoSuchProcess,
+    /// It does not say.
+    Unknown,
+}
+
+pub(crate) fn probe(pid: u32) -> Probe {
+    if pid == 0 || pid > i32::MAX as u32 {
+        return Probe::Unknown;
+    }
+    // SAFETY: signal 0 is never sent; the pid is positive, so no group is meant.
+    if unsafe { libc::kill(pid as i32, 0) } == 0 {
+        return Probe::Exists;
+    }
+    match io::Error::last_os_error().raw_os_error() {
+        Some(libc::ESRCH) => Probe::NoSuchProcess,
+        Some(libc::EPERM) => Probe::Exists,
+        _ => Probe::Unknown,
+    }
+}
+
+/// Is the /proc we see the one of our own pid namespace?
+pub(crate) fn proc_is_ours(pid: u32) -> bool {
+    let mut buf = [0; 32];
+    // SAFETY: a NUL-terminated path and a buffer with its length.
+    let n = unsafe { libc::readlink(c"/proc/self".as_ptr(), buf.as_mut_ptr().cast(), buf.len()) };
+    usize::try_from(n).is_ok_and(|n| buf.get(..n).and_then(number) == Some(pid as u64))
+}
+
+/// The name of this process, without a newline, and its length.
+pub(crate) fn comm() -> ([u8; 16], usize) {
+    let mut buf = [0; 16];
+    let len = read_file(c"/proc/self/comm", &mut buf).map_or(0, |name| name.strip_suffix(b"\n").unwrap_or(name).len());
+    buf[len..].fill(0);
+    (buf, len)
+}
+
+/// What /proc/PID/stat says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stat {
+    pub(crate) state: u8,
+    pub(crate) threads: u64,
+    /// Clock ticks since boot.
+    pub(crate) start: u64,
+}
+
+impl Stat {
+    /// Of `pid`, or of ourselves.
+    pub(crate) fn of(pid: Option<u32>) -> Option<Self> {
+        let mut buf = [0; 1024];
+        let Some(pid) = pid else { return Self::parse(read_file(c"/proc/self/stat", &mut buf)?) };
+        let mut path = *b"/proc/0000000000/stat\0";
+        let mut rest = pid;
+        for digit in path[6..16].iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        // procfs knows no leading zeros: the digits move up to the slash.
+        let zeros = path[6..15].iter().take_while(|&&digit| digit == b'0').count();
+        path.copy_within(6 + zeros.., 6);
+        Self::parse(read_file(CStr::from_bytes_until_nul(&path).ok()?, &mut buf)?)
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        // The name may hold anything, a parenthesis too; the last one ends it.
+        let end = text.iter().rposition(|&byte| byte == b')')?;
+        let mut words = text[end + 1..].split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+        let state = *words.next()?.first()?;
+        let threads = number(words.nth(16)?)?;
+        let start = number(words.nth(1)?)?;
+        Some(Self { state, threads, start })
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Reads as much of a file as fits, in one call.
+fn read_file<'b>(path: &CStr, buf: &'b mut [u8]) -> Option<&'b [u8]> {
+    // SAFETY: a NUL-terminated path.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    if fd < 0 {
+        return None;
+    }
+    // SAFETY: an open descriptor, a buffer with its length.
+    let n = unsafe { libc::read(fd, buf.as_mut_ptr().cast(), buf.len()) };
+    // SAFETY: the descriptor is ours and is not used again.
+    unsafe { libc::close(fd) };
+    buf.get(..usize::try_from(n).ok()?)
+}
+
+fn namespace(path: &CStr) -> Option<u32> {
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: a NUL-terminated path, room for the answer.
+    if unsafe { libc::stat(path.as_ptr(), stat.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: the call succeeded, so the answer is there.
+    Some(unsafe { stat.assume_init() }.st_ino as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_of_any_name_is_parsed() {
+        let tail = " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 42 0 147522 9 9\n";
+        for name in ["sh", "a b", "x) R 1 (y", ")", ""] {
+            let text = format!("77 ({name}){tail}");
+            assert_eq!(Stat::parse(text.as_bytes()), Some(Stat { state: b'S', threads: 42, start: 147522 }), "{name}");
+        }
+        assert_eq!(Stat::parse(b"77 (sh) S 1 2"), None);
+        assert_eq!(Stat::parse(b""), None);
+    }
+
+    #[test]
+    fn our_own_stat_is_the_same_by_number_and_by_self() {
+        let (by_self, by_pid) = (Stat::of(None).unwrap(), Stat::of(Some(std::process::id())).unwrap());
+        assert_eq!(by_self.start, by_pid.start);
+        assert!(by_self.start > 0 && by_self.threads >= 1);
+        assert_eq!(Stat::of(Some(4_194_304)), None, "a pid that cannot be");
+        assert!(proc_is_ours(std::process::id()));
+    }
+}

@@ -1,0 +1,149 @@
+//! A ring over borrowed words: what writer and reader share. map.rs borrows them from a mapping, the tests from a heap,
+//! loom from its own cells; the algorithm is the same lines over all three.
+
+#![forbid(unsafe_code)]
+
+use crate::clock::Clock;
+use crate::copy::Body;
+use crate::layout::{Geometry, Header, PAGE_HEADER_WORDS, Slot};
+use crate::sync::{Atomic, fence_at};
+use crate::word::{EntryWord, HeadWord, OwnerWord};
+use atomic::Ordering::{self, Acquire, Relaxed};
+
+/// Is the owner of a slot alive? Everything that is not proven dead is alive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    Alive,
+    Dead,
+}
+
+/// Tells the [`Verdict`] on an owner of this ring. Costs system calls; never called on the fast path.
+pub(crate) type Judge<'m> = &'m (dyn Fn(&Header, OwnerWord) -> Verdict + Send + Sync);
+
+#[derive(Clone, Copy)]
+pub(crate) struct Ring<'m> {
+    pub(crate) header: &'m Header,
+    pub(crate) slots: &'m [Slot],
+    pub(crate) pages: &'m [Atomic<u64>],
+    pub(crate) geometry: Geometry,
+    pub(crate) clock: Clock,
+    pub(crate) body: Body,
+    pub(crate) judge: Judge<'m>,
+}
+
+/// One physical page.
+#[derive(Clone, Copy)]
+pub(crate) struct Page<'m> {
+    words: &'m [Atomic<u64>],
+    index_len: u32,
+}
+
+impl<'m> Page<'m> {
+    pub(crate) fn epoch(self) -> &'m Atomic<u64> {
+        &self.words[0]
+    }
+
+    /// The sequence of the page's first record.
+    pub(crate) fn base_seq(self) -> &'m Atomic<u64> {
+        &self.words[1]
+    }
+
+    /// CLOCK_MONOTONIC minus tick time, and CLOCK_REALTIME minus CLOCK_MONOTONIC, when the page was opened; nanoseconds.
+    pub(crate) fn clock(self) -> [&'m Atomic<u64>; 2] {
+        [&self.words[2], &self.words[3]]
+    }
+
+    pub(crate) fn load_entry(self, i: u32) -> EntryWord {
+        EntryWord::from_bits(self.words[PAGE_HEADER_WORDS + i as usize].load(Relaxed))
+    }
+
+    pub(crate) fn store_entry(self, i: u32, entry: EntryWord, order: Ordering) {
+        self.words[PAGE_HEADER_WORDS + i as usize].store(entry.to_bits(), order);
+    }
+
+    /// The data region; offsets in index entries count its words.
+    #[inline(always)]
+    pub(crate) fn data(self) -> &'m [Atomic<u64>] {
+        &self.words[PAGE_HEADER_WORDS + self.index_len as usize..]
+    }
+}
+
+/// HEAD as a reader takes it, with the page's whole number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Head {
+    pub(crate) epoch: u64,
+    pub(crate) count: u32,
+    /// The decided step to the next page, 0 while open or undecided.
+    pub(crate) step: u32,
+}
+
+impl Head {
+    /// The oldest page number that can still belong to the ring: the page decided for reuse is out already.
+    pub(crate) fn oldest_epoch(self, geometry: &Geometry) -> u64 {
+        (self.epoch + self.step as u64 + 1).saturating_sub(geometry.page_count() as u64).max(1)
+    }
+}
+
+/// How often an inconsistent pair of words is read again before the look counts as failed.
+pub(crate) const RETRIES: u32 = if cfg!(all(test, loom)) { 3 } else { 256 };
+
+/// Epochs above this cannot be reached and are damage; below it no sum in the algorithm overflows.
+const MAX_EPOCH: u64 = u64::MAX >> 1;
+
+impl<'m> Ring<'m> {
+    #[inline(always)]
+    pub(crate) fn page(&self, epoch: u64) -> Page<'m> {
+        let words = self.geometry.page_words();
+        let start = self.geometry.physical(epoch) * words;
+        Page { words: &self.pages[start..start + words], index_len: self.geometry.index_len() }
+    }
+
+    /// The whole number of the page that `head` names, or `None` when HEAD has moved on (or the ring is damaged).
+    #[inline(always)]
+    pub(crate) fn epoch_of(&self, head: HeadWord) -> Option<u64> {
+        let epoch = self.page(head.tag()).epoch().load(Relaxed);
+        (head.is_page(epoch) && epoch <= MAX_EPOCH).then_some(epoch)
+    }
+
+    /// HEAD for readers: relaxed load and fence, so that a read-only mapping will do. `None`: it moved all the time, or
+    /// the ring is damaged.
+    pub(crate) fn head(&self) -> Option<Head> {
+        for _ in 0..RETRIES {
+            let word = self.header.head.load(Relaxed);
+            fence_at("read:head", Acquire);
+            if let Some(epoch) = self.epoch_of(word) {
+                return Some(Head { epoch, count: word.count(), step: word.step() });
+            }
+        }
+        None
+    }
+
+    /// The base_seq and clock words of page `epoch`, if it is still in the ring when they have been read.
+    pub(crate) fn trusted_base(&self, epoch: u64) -> Option<TrustedPage> {
+        let page = self.page(epoch);
+        if page.epoch().load(Relaxed) != epoch {
+            return None;
+        }
+        fence_at("read:epoch", Acquire);
+        let base = page.base_seq().load(Relaxed);
+        let clock = page.clock().map(|word| word.load(Relaxed));
+        fence_at("read:base", Acquire);
+        // The epoch alone is not enough: an opener stores the new base before the new epoch.
+        if page.epoch().load(Relaxed) != epoch {
+            return None;
+        }
+        let head = self.head()?;
+        (head.oldest_epoch(&self.geometry) <= epoch).then_some(TrustedPage { base, clock })
+    }
+
+    pub(crate) fn judge(&self, owner: OwnerWord) -> Verdict {
+        (self.judge)(self.header, owner)
+    }
+}
+
+/// What the header of a page said while the page was certainly in the ring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TrustedPage {
+    pub(crate) base: u64,
+    pub(crate) clock: [u64; 2],
+}

@@ -1,0 +1,91 @@
+//! What can be told of a ring without reading its records.
+
+#![forbid(unsafe_code)]
+
+use crate::error::ReadError;
+use crate::map::{Identity, Mapping};
+use crate::reader::Bounds;
+use crate::ring::Verdict;
+use crate::word::OwnerWord;
+use atomic::Ordering::Relaxed;
+
+/// Why records never entered the ring, in records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Refused {
+    /// Longer than half a page allows.
+    pub too_large: u64,
+    /// No writer slot could be had.
+    pub too_many_writers: u64,
+    /// Every page was held by a writer that stopped inside an append.
+    pub all_pages_pinned: u64,
+    /// The ring's words contradicted each other.
+    pub damaged: u64,
+}
+
+impl Refused {
+    /// All causes together.
+    pub const fn total(&self) -> u64 {
+        let counted = self.too_large.wrapping_add(self.too_many_writers);
+        counted.wrapping_add(self.all_pages_pinned).wrapping_add(self.damaged)
+    }
+}
+
+/// One writer slot that somebody owns.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WriterStat {
+    /// Its place in the table.
+    pub slot: usize,
+    /// In its own pid namespace.
+    pub pid: u32,
+    /// The user it ran as when it attached.
+    pub uid: u32,
+    /// Its name when it attached, any bytes, at most 15.
+    pub comm: Vec<u8>,
+    /// Records appended through this slot by this owner.
+    pub records: u64,
+    /// Payload bytes of those.
+    pub bytes: u64,
+    /// When it attached, nanoseconds of the Unix epoch.
+    pub attached_ns: u64,
+    /// False when it is proven dead.
+    pub alive: bool,
+    /// Is it inside an append?
+    pub appending: bool,
+}
+
+/// A ring at one moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct Stat {
+    pub identity: Identity,
+    pub bounds: Bounds,
+    pub refused: Refused,
+    pub writers: Vec<WriterStat>,
+}
+
+pub(crate) fn stat(map: &Mapping, identity: Identity) -> Result<Stat, ReadError> {
+    let ring = map.ring();
+    let bounds = ring.bounds().ok_or(ReadError::Damaged { seq: 0, what: "no page of the ring can be read" })?;
+    let used = (ring.header.slots_high.load(Relaxed) as usize).min(ring.slots.len());
+    let writers = ring.slots[..used].iter().enumerate().filter_map(|(i, slot)| {
+        let owner = slot.owner.load(Relaxed);
+        (owner != OwnerWord::FREE).then(|| {
+            let name = crate::handle::slot_comm(slot);
+            WriterStat {
+                slot: i,
+                pid: owner.pid(),
+                uid: slot.uid.load(Relaxed) as u32,
+                comm: name.split(|&byte| byte == 0).next().unwrap_or_default().to_vec(),
+                records: slot.records.load(Relaxed),
+                bytes: slot.bytes.load(Relaxed),
+                attached_ns: slot.attached.load(Relaxed),
+                alive: ring.judge(owner) == Verdict::Alive,
+                appending: !slot.announce.load(Relaxed).is_idle(),
+            }
+        })
+    });
+    let [too_large, too_many_writers, all_pages_pinned, damaged] =
+        std::array::from_fn(|i| ring.header.refused[i].load(Relaxed));
+    let refused = Refused { too_large, too_many_writers, all_pages_pinned, damaged };
+    Ok(Stat { identity, bounds, refused, writers: writers.collect() })
+}

@@ -1,0 +1,94 @@
+//! The only file that names an atomics crate, and where ordering labels live.
+//!
+//! In a normal build [`Atomic`] is the `atomic` crate's typed cell and a label is nothing. Under loom the same names are
+//! loom's cells, and one label at a time can be [weakened](weaken) to prove that some model needs it.
+
+#![forbid(unsafe_code)]
+
+pub(crate) use imp::{Atomic, at, fence_at};
+
+#[cfg(not(all(test, loom)))]
+mod imp {
+    pub(crate) use atomic::Atomic;
+    use atomic::Ordering;
+
+    // Every cell of a mapping must be one machine word without a lock behind it.
+    const _: () = assert!(Atomic::<u64>::is_lock_free());
+
+    /// The ordering `order` under the name `label`; docs/PROTOCOL.md has one row for each label.
+    #[inline(always)]
+    pub(crate) const fn at(_label: &'static str, order: Ordering) -> Ordering {
+        order
+    }
+
+    /// A fence of the ordering `order` under the name `label`.
+    #[inline(always)]
+    pub(crate) fn fence_at(_label: &'static str, order: Ordering) {
+        atomic::fence(order);
+    }
+}
+
+#[cfg(all(test, loom))]
+pub(crate) use imp::weaken;
+
+#[cfg(all(test, loom))]
+mod imp {
+    use atomic::Ordering;
+    use std::marker::PhantomData;
+    use std::sync::Mutex;
+
+    static WEAKENED: Mutex<Option<&'static str>> = Mutex::new(None);
+
+    /// Makes every use of `label` Relaxed (a fence: nothing) until the next call; `None` restores all.
+    pub(crate) fn weaken(label: Option<&'static str>) {
+        *WEAKENED.lock().unwrap() = label;
+    }
+
+    fn weakened(label: &'static str) -> bool {
+        *WEAKENED.lock().unwrap() == Some(label)
+    }
+
+    pub(crate) fn at(label: &'static str, order: Ordering) -> Ordering {
+        if weakened(label) { Ordering::Relaxed } else { order }
+    }
+
+    pub(crate) fn fence_at(label: &'static str, order: Ordering) {
+        if !weakened(label) {
+            loom::sync::atomic::fence(order);
+        }
+    }
+
+    pub(crate) struct Atomic<T>(loom::sync::atomic::AtomicU64, PhantomData<T>);
+
+    impl<T: bytemuck::Pod> Atomic<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::atomic::AtomicU64::new(bytemuck::cast(value)), PhantomData)
+        }
+        #[track_caller]
+        pub(crate) fn load(&self, order: Ordering) -> T {
+            bytemuck::cast(self.0.load(order))
+        }
+        #[track_caller]
+        pub(crate) fn store(&self, value: T, order: Ordering) {
+            self.0.store(bytemuck::cast(value), order);
+        }
+        #[track_caller]
+        pub(crate) fn compare_exchange(&self, old: T, new: T, ok: Ordering, err: Ordering) -> Result<T, T> {
+            self.0
+                .compare_exchange(bytemuck::cast(old), bytemuck::cast(new), ok, err)
+                .map(bytemuck::cast)
+                .map_err(bytemuck::cast)
+        }
+    }
+
+    impl Atomic<u64> {
+        #[track_caller]
+        pub(crate) fn fetch_add(&self, n: u64, order: Ordering) -> u64 {
+            self.0.fetch_add(n, order)
+        }
+        #[track_caller]
+        pub(crate) fn fetch_max(&self, n: u64, order: Ordering) -> u64 {
+            self.0.fetch_max(n, order)
+        }
+    }
+}
