@@ -1,0 +1,3 @@
+//! The `lapwing` command.
+
+fn main() {}

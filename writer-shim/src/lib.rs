@@ -1,0 +1,1 @@
+//! Lets programs that do not know the ring write to it.
