@@ -39,6 +39,10 @@ mod stat;
 
 #[cfg(test)]
 mod heap;
+#[cfg(all(test, loom))]
+mod model;
+#[cfg(all(test, not(loom)))]
+mod sequential;
 
 pub use clock::{Clock, ClockKind};
 #[doc(hidden)]

@@ -6,9 +6,8 @@
 use crate::layout::{Header, NAMESPACES};
 use crate::process::{ForkPage, Probe, Process, Stat, image, probe, proc_is_ours};
 use crate::ring::Verdict;
-use crate::sync::at;
 use crate::word::OwnerWord;
-use atomic::Ordering::{AcqRel, Acquire};
+use atomic::Ordering::Relaxed;
 
 /// The owner word of `me` in the ring of `header`, whose namespaces are entered in the header if there is room.
 pub(crate) fn owner_word(header: &Header, me: &Process) -> OwnerWord {
@@ -16,15 +15,15 @@ pub(crate) fn owner_word(header: &Header, me: &Process) -> OwnerWord {
     OwnerWord::new(me.pid, index as u32, image(), me.start)
 }
 
-/// The index of `namespaces` in the header's table, which only ever grows.
+/// The index of `namespaces` in the header's table, which only ever grows. A cell says all there is to know, so nothing is
+/// published with it; who reads it too early finds 0, which is nobody's, and proves nothing.
 fn register_namespaces(header: &Header, namespaces: u64) -> Option<usize> {
     if namespaces == 0 {
         return None;
     }
     let mut cells = header.namespaces.iter().enumerate();
     let found = cells.find(|(_, cell)| {
-        let (ok, err) = (at("namespace:add", AcqRel), at("namespace:found", Acquire));
-        match cell.compare_exchange(0, namespaces, ok, err) {
+        match cell.compare_exchange(0, namespaces, Relaxed, Relaxed) {
             Ok(_) => true,
             Err(other) => other == namespaces,
         }
@@ -47,7 +46,7 @@ fn proven_dead(header: &Header, owner: OwnerWord) -> Option<bool> {
         return None;
     }
     let me = ForkPage::get().ok()?.process();
-    let theirs = header.namespaces[owner.namespace() as usize].load(at("namespace:read", Acquire));
+    let theirs = header.namespaces[owner.namespace() as usize].load(Relaxed);
     if me.namespaces == 0 || theirs != me.namespaces || !proc_is_ours(me.pid) {
         return None;
     }

@@ -34,18 +34,19 @@ pub(crate) use imp::weaken;
 #[cfg(all(test, loom))]
 mod imp {
     use atomic::Ordering;
+    use std::cell::Cell;
     use std::marker::PhantomData;
-    use std::sync::Mutex;
 
-    static WEAKENED: Mutex<Option<&'static str>> = Mutex::new(None);
+    // Loom runs all threads of a model on the thread that started it.
+    thread_local!(static WEAKENED: Cell<Option<&'static str>> = const { Cell::new(None) });
 
-    /// Makes every use of `label` Relaxed (a fence: nothing) until the next call; `None` restores all.
+    /// Makes every use of `label` on this thread Relaxed (a fence: nothing) until the next call; `None` restores all.
     pub(crate) fn weaken(label: Option<&'static str>) {
-        *WEAKENED.lock().unwrap() = label;
+        WEAKENED.set(label);
     }
 
     fn weakened(label: &'static str) -> bool {
-        *WEAKENED.lock().unwrap() == Some(label)
+        WEAKENED.get() == Some(label)
     }
 
     pub(crate) fn at(label: &'static str, order: Ordering) -> Ordering {
