@@ -52,12 +52,9 @@ impl Ring<'_> {
             head = closed;
         }
         let Some(epoch) = self.epoch_of(head) else {
-            // HEAD has moved on, or never pointed at a page: only the second lasts.
-            return if word.load(at("advance:head", Acquire)) == head && self.epoch_of(head).is_none() {
-                Err(AppendError::Damaged)
-            } else {
-                Ok(())
-            };
+            // HEAD has moved on, which who has seen another epoch will see too; or it never pointed at a page.
+            fence_at("advance:miss", Acquire);
+            return if word.load(Relaxed) == head { Err(AppendError::Damaged) } else { Ok(()) };
         };
 
         // 2. Decide the step, once for everybody.
@@ -73,7 +70,7 @@ impl Ring<'_> {
         // 3. Announce the new page before looking whether it is still to be opened.
         let next = epoch + head.step() as u64;
         hold.announced = hold.announced.enter(next);
-        self.slots[hold.slot].announce.store(hold.announced, at("advance:announce", Relaxed));
+        self.slots[hold.slot].announce.store(hold.announced, Relaxed);
         // Store-load, the other half is in choose_step: either a scan for a later page sees our announcement, or
         // we see that HEAD has left the page.
         fence_at("advance:recheck", SeqCst);

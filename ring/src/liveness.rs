@@ -22,11 +22,9 @@ fn register_namespaces(header: &Header, namespaces: u64) -> Option<usize> {
         return None;
     }
     let mut cells = header.namespaces.iter().enumerate();
-    let found = cells.find(|(_, cell)| {
-        match cell.compare_exchange(0, namespaces, Relaxed, Relaxed) {
-            Ok(_) => true,
-            Err(other) => other == namespaces,
-        }
+    let found = cells.find(|(_, cell)| match cell.compare_exchange(0, namespaces, Relaxed, Relaxed) {
+        Ok(_) => true,
+        Err(other) => other == namespaces,
     });
     found.map(|(i, _)| i)
 }

@@ -20,7 +20,6 @@ pub(crate) struct Lease {
 }
 
 /// One lease as words, so that the holder of `state` has it to itself.
-#[derive(Debug)]
 struct Place {
     /// 0: no lease. Else the generation it belongs to, plus 1 while it is borrowed.
     state: Atomic<u64>,
@@ -29,7 +28,6 @@ struct Place {
     introduced: Atomic<u64>,
 }
 
-#[derive(Debug)]
 pub(crate) struct Pool(Box<[CachePadded<Place>]>);
 
 /// What [`Pool::borrow_place`] found.

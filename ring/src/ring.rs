@@ -114,6 +114,8 @@ impl<'m> Ring<'m> {
             if let Some(epoch) = self.epoch_of(word) {
                 return Some(Head { epoch, count: word.count(), step: word.step() });
             }
+            // Who has seen the next epoch will see that HEAD was closed for it.
+            fence_at("read:miss", Acquire);
         }
         None
     }

@@ -7,7 +7,7 @@ use crate::error::AppendError;
 use crate::layout::{RECORD_HEADER_LEN, record_words};
 use crate::level::Level;
 use crate::record::{Field, Flags, Meta, Source, fields_len};
-use crate::ring::{Page, Ring};
+use crate::ring::{Page, RETRIES, Ring};
 use crate::sync::{at, fence_at};
 use crate::word::{AnnounceWord, EntryWord};
 use atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -40,7 +40,7 @@ pub(crate) struct Hold {
 }
 
 /// A place in a page that is ours until it is committed; the announcement keeps the page from being reused.
-struct Reservation<'m> {
+pub(crate) struct Reservation<'m> {
     page: Page<'m>,
     epoch: u64,
     index: u32,
@@ -79,11 +79,25 @@ impl<'m> Ring<'m> {
         let ticks = self.clock.ticks();
 
         let place = self.reserve(hold, words)?;
+        self.fill(&place, words, (ticks, meta, who), lists, payload);
+        Ok(self.commit(hold, place, text))
+    }
+
+    /// Stores the record's words into a place that is ours.
+    #[inline(always)]
+    pub(crate) fn fill(
+        &self,
+        place: &Reservation<'_>,
+        words: u32,
+        (ticks, meta, who): (u64, Meta, (u32, u32)),
+        lists: [&[Field<'_>]; 2],
+        payload: &[&[u8]],
+    ) {
         let data = &place.page.data()[place.offset as usize..(place.offset + words) as usize];
         let mut filler = Filler::new(data, self.body);
         filler.header(ticks, meta.pack(), who.0, who.1);
-        if fields != 0 {
-            filler.push(&((fields - 2) as u16).to_le_bytes());
+        if meta.flags.contains(Flags::FIELDS) {
+            filler.push(&((fields_len(lists) - 2) as u16).to_le_bytes());
             for field in lists.into_iter().flatten() {
                 field.encode(&mut |bytes| filler.push(bytes));
             }
@@ -92,12 +106,11 @@ impl<'m> Ring<'m> {
             filler.push(piece);
         }
         let stored = filler.finish();
-        debug_assert_eq!(stored, words as usize, "{RECORD_HEADER_LEN} and {len} bytes");
-        Ok(self.commit(hold, place, text))
+        debug_assert_eq!(stored, words as usize, "{RECORD_HEADER_LEN} and {} bytes", meta.len);
     }
 
     #[inline(always)]
-    fn reserve(&self, hold: &mut Hold, words: u32) -> Result<Reservation<'m>, AppendError> {
+    pub(crate) fn reserve(&self, hold: &mut Hold, words: u32) -> Result<Reservation<'m>, AppendError> {
         let slot = &self.slots[hold.slot];
         let (index_len, data_words) = (self.geometry.index_len(), self.geometry.data_words());
         let mut misses = 0;
@@ -110,9 +123,11 @@ impl<'m> Ring<'m> {
             // Whoever opened the page stored its epoch before HEAD said so: another tag means that HEAD has moved on.
             let Some(epoch) = self.epoch_of(head) else {
                 misses += 1;
-                if misses > crate::ring::RETRIES {
+                if misses > RETRIES {
                     return Err(AppendError::Damaged);
                 }
+                // Who has seen the next epoch will see that HEAD was closed for it.
+                fence_at("append:miss", Acquire);
                 continue;
             };
             hold.announced = hold.announced.enter(epoch);
@@ -126,7 +141,7 @@ impl<'m> Ring<'m> {
     }
 
     #[inline(always)]
-    fn commit(&self, hold: &mut Hold, place: Reservation<'_>, text: usize) -> u64 {
+    pub(crate) fn commit(&self, hold: &mut Hold, place: Reservation<'_>, text: usize) -> u64 {
         let slot = &self.slots[hold.slot];
         // The page is pinned by our announcement, so its base cannot change under us.
         let seq = place.page.base_seq().load(Relaxed).wrapping_add(place.index as u64);

@@ -1,0 +1,429 @@
+//! Loom models. Each role runs in a thread of its own, the main thread sets up and joins but observes nothing while
+//! others run (that can hide executions), and each model writes down every outcome it expects: an execution with another
+//! one fails at once, and so does a model that never reached one of them.
+//!
+//! [`every_label_is_needed`] weakens one ordering label at a time and demands that the model named for it fails.
+//!
+//! `cargo loom` runs all of it with two preemptions; LOOM_MAX_PREEMPTIONS=3 is the long run. What loom cannot see: the
+//! death of a process (a thread that returns in the middle of an append, and a flag, stand for it), mappings, more than
+//! five threads, reordering of a load with a later store, the machine code.
+
+use crate::copy::Body;
+use crate::error::AppendError;
+use crate::heap::HeapRing;
+use crate::layout::{Geometry, Header};
+use crate::level::Level;
+use crate::pool::{Borrowed, Lease, Pool};
+use crate::reader::{Cursor, Patience, Read, Seek};
+use crate::record::Meta;
+use crate::ring::{Ring, Verdict};
+use crate::sync::{Atomic, weaken};
+use crate::word::OwnerWord;
+use crate::writer::{Draft, Hold};
+use atomic::Ordering::{Acquire, Relaxed, Release};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+/// A ring, and one flag for each pid that says whether it is dead.
+struct Stage {
+    heap: HeapRing,
+    dead: [Atomic<u64>; 4],
+}
+
+impl Stage {
+    fn new(pages: u32, records: u32) -> Arc<Self> {
+        Self::with_epoch(pages, records, 1)
+    }
+
+    fn with_epoch(pages: u32, records: u32, first_epoch: u64) -> Arc<Self> {
+        let heap = HeapRing::new(Geometry::tiny(pages, records, (3 * records).max(6), 3), first_epoch, 0);
+        Arc::new(Self { heap, dead: std::array::from_fn(|_| Atomic::new(0)) })
+    }
+
+    /// Death is something the kernel tells: whoever learns of it has seen everything before it.
+    fn die(&self, pid: u32) {
+        self.dead[pid as usize].store(1, Release);
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&Ring<'_>) -> R) -> R {
+        let judge = |_: &Header, owner: OwnerWord| match self.dead[owner.pid() as usize].load(Acquire) {
+            0 => Verdict::Alive,
+            _ => Verdict::Dead,
+        };
+        act(&self.heap.ring(Body::Words, &judge))
+    }
+
+    /// Claims a slot for `pid`; in the main thread, before the others run.
+    fn attach(self: &Arc<Self>, pid: u32) -> Writer {
+        let owner = OwnerWord::new(pid, 0, 0, 0);
+        Writer { hold: self.with(|ring| ring.claim(owner).unwrap()), stage: self.clone(), pid, owner }
+    }
+
+    fn reader(self: &Arc<Self>) -> Reader {
+        let mut cursor = Cursor::at(0);
+        cursor.patience = Patience { scan_after: u64::MAX, give_up_after: u64::MAX };
+        Reader { stage: self.clone(), cursor, start: 0, seen: Vec::new() }
+    }
+}
+
+struct Writer {
+    stage: Arc<Stage>,
+    hold: Hold,
+    pid: u32,
+    owner: OwnerWord,
+}
+
+impl Writer {
+    /// Appends a record whose every word names its writer and `n`. `-`: refused, because every page is pinned.
+    fn append(&mut self, n: u32) -> String {
+        match self.append_in_two(n, |_| ()) {
+            Ok(seq) => seq.to_string(),
+            Err(AppendError::AllPagesPinned { .. }) => "-".to_owned(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// An append with something in between reserve and fill.
+    fn append_in_two(&mut self, n: u32, between: impl FnOnce(&Self)) -> Result<u64, AppendError> {
+        let payload = [self.pid as u8, n as u8, self.pid as u8, n as u8];
+        let draft = Draft::new(Level::INFO);
+        let meta = Meta { len: 4, level: draft.level, source: draft.source, flags: draft.flags };
+        let stage = self.stage.clone();
+        stage.with(|ring| {
+            let place = ring.reserve(&mut self.hold, 3)?;
+            between(self);
+            ring.fill(&place, 3, (0, meta, (self.pid, n)), [&[]; 2], &[&payload]);
+            Ok(ring.commit(&mut self.hold, place, 4))
+        })
+    }
+
+    /// The first half of an append: all of it up to the fill.
+    fn reserve_and_stop(&mut self) {
+        let stage = self.stage.clone();
+        stage.with(|ring| assert!(ring.reserve(&mut self.hold, 3).is_ok()));
+    }
+
+    /// Turns the page if it is full, and appends nothing.
+    fn help(&mut self) {
+        let stage = self.stage.clone();
+        stage.with(|ring| ring.advance(&mut self.hold, ring.header.head.load(Acquire))).expect("nobody pins a page");
+    }
+
+    fn release(&self) {
+        self.stage.with(|ring| ring.release(self.hold, self.owner));
+    }
+}
+
+struct Reader {
+    stage: Arc<Stage>,
+    cursor: Cursor,
+    start: u64,
+    seen: Vec<String>,
+}
+
+impl Reader {
+    /// Moves to the oldest record.
+    fn join(&mut self) -> u64 {
+        self.start = self.stage.with(|ring| self.cursor.seek(ring, Seek::Oldest)).expect("no model damages the ring");
+        self.cursor.patience.scan_after = u64::MAX;
+        self.start
+    }
+
+    /// Takes `steps` looks at the ring and tells what it saw: `0:a1` is sequence 0, written by a as its 1.
+    fn look(mut self, steps: usize) -> String {
+        let mut buf = [0; 8];
+        for _ in 0..steps {
+            let before = self.cursor.seq();
+            let read = self.stage.with(|ring| self.cursor.next(ring, &mut buf)).expect("no model damages the ring");
+            self.seen.push(match read {
+                Read::Record(record) => {
+                    let (by, n) = (record.pid, record.tid);
+                    assert_eq!(record.payload, [by as u8, n as u8, by as u8, n as u8], "a torn record");
+                    assert_eq!(record.seq, before);
+                    format!("{}:{}{n}", record.seq, name(by))
+                }
+                Read::Lost(gap) => format!("lost {}+{}", gap.first, gap.count),
+                Read::Abandoned(gap) => format!("abandoned {}", gap.first),
+                Read::Stalled(gap) => format!("stalled {}", gap.first),
+                Read::NotYet { .. } => continue,
+            });
+            assert!(self.cursor.seq() > before);
+        }
+        let counts = self.cursor.counts;
+        assert_eq!(counts.read + counts.lost + counts.abandoned + counts.stalled, self.cursor.seq() - self.start);
+        self.seen.join(" ")
+    }
+}
+
+fn name(pid: u32) -> char {
+    char::from(b'a' - 1 + pid as u8)
+}
+
+/// Explores `model`, which gives its outcome, and holds the outcomes against `expected`.
+fn explore(expected: &'static [&'static str], model: impl Fn() -> String + Sync + Send + 'static) {
+    let reached = Arc::new(Mutex::new(BTreeSet::new()));
+    let seen = reached.clone();
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.max_branches = 20_000;
+    let print = std::env::var_os("MODEL_PRINT").is_some();
+    builder.check(move || {
+        let outcome = model();
+        let known = expected.contains(&outcome.as_str());
+        let is_new = seen.lock().unwrap().insert(outcome.clone());
+        if print && is_new && !known {
+            println!("        {outcome:?},");
+        }
+        assert!(known || print, "an outcome outside the set: {outcome:?}");
+    });
+    let reached = reached.lock().unwrap();
+    let missing: Vec<_> = expected.iter().filter(|&&outcome| !reached.contains(outcome)).collect();
+    assert!(missing.is_empty(), "outcomes that were never reached: {missing:?}");
+}
+
+use loom::thread::spawn;
+
+/// Two writers turn the page at every record, and find each other doing it; afterwards a reader sees every sequence once.
+fn two_writers_and_a_page_turn() {
+    const EXPECTED: &[&str] =
+        &["a=0 1 b=2 | 0:a0 1:a1 2:b0", "a=0 2 b=1 | 0:a0 1:b0 2:a1", "a=1 2 b=0 | 0:b0 1:a0 2:a1"];
+    explore(EXPECTED, || {
+        let stage = Stage::new(4, 1);
+        let (mut a, mut b, reader) = (stage.attach(1), stage.attach(2), stage.reader());
+        let a = spawn(move || [a.append(0), a.append(1)]);
+        let b = spawn(move || b.append(0));
+        let (a, b) = (a.join().unwrap(), b.join().unwrap());
+        format!("a={} b={b} | {}", a.join(" "), spawn(move || reader.look(4)).join().unwrap())
+    });
+}
+
+/// Two writers find the same full page: one stops for ever at the end of its advance, or anywhere inside while the other
+/// goes a lap on.
+fn two_helpers_race_in_advance() {
+    const EXPECTED: &[&str] =
+        &["b=1 2 - | lost 0+1 1:b0 2:b1", "b=1 2 3 | lost 0+2 2:b1 3:b2", "b=1 2 3 | lost 0+3 3:b2"];
+    explore(EXPECTED, || {
+        let stage = Stage::new(2, 1);
+        let (mut a, mut b, reader) = (stage.attach(1), stage.attach(2), stage.reader());
+        a.append(0);
+        let a = spawn(move || a.help());
+        let b = spawn(move || [b.append(0), b.append(1), b.append(2)]);
+        let (_, b) = (a.join().unwrap(), b.join().unwrap());
+        format!("b={} | {}", b.join(" "), spawn(move || reader.look(4)).join().unwrap())
+    });
+}
+
+/// A reader reads a page while its writer laps it: a whole record, or lost, and never a torn one.
+fn lapped_reader() {
+    const EXPECTED: &[&str] = &["lost 0+1 1:a1", "0:a0 1:a1"];
+    explore(EXPECTED, || {
+        let stage = Stage::new(2, 1);
+        let (mut a, reader) = (stage.attach(1), stage.reader());
+        (a.append(0), a.append(1));
+        let a = spawn(move || a.append(2));
+        let reader = spawn(move || reader.look(2));
+        a.join().unwrap();
+        reader.join().unwrap()
+    });
+}
+
+/// A reader that comes in the middle of a page turn starts at a page that is there.
+fn reader_joins_midway() {
+    const EXPECTED: &[&str] = &["from 1: 1:a1", "from 0: 0:a0", "from 0: lost 0+1"];
+    explore(EXPECTED, || {
+        let stage = Stage::new(2, 1);
+        let (mut a, mut reader) = (stage.attach(1), stage.reader());
+        (a.append(0), a.append(1));
+        let a = spawn(move || a.append(2));
+        let reader = spawn(move || format!("from {}: {}", reader.join(), reader.look(1)));
+        a.join().unwrap();
+        reader.join().unwrap()
+    });
+}
+
+/// A writer that stops anywhere inside its append keeps its page: with two pages the other one is refused, not let in.
+fn stalled_writer_pins_its_page() {
+    const EXPECTED: &[&str] = &[
+        "a=0 b=1 - | 0:a0 1:b0",
+        "a=0 b=1 2 | lost 0+1 1:b0 2:b1",
+        "a=2 b=0 1 | lost 0+1 1:b1 2:a0",
+        "a=1 b=0 2 | lost 0+1 1:a0 2:b1",
+    ];
+    explore(EXPECTED, || {
+        let stage = Stage::new(2, 1);
+        let (mut a, mut b, reader) = (stage.attach(1), stage.attach(2), stage.reader());
+        let a = spawn(move || a.append(0));
+        let b = spawn(move || [b.append(0), b.append(1)]);
+        let (a, b) = (a.join().unwrap(), b.join().unwrap());
+        format!("a={a} b={} | {}", b.join(" "), spawn(move || reader.look(3)).join().unwrap())
+    });
+}
+
+/// With more pages the others step over the page of a stalled writer, and its late commit harms nobody.
+fn stalled_writer_is_stepped_over() {
+    const EXPECTED: &[&str] =
+        &["a=0 b=1 2 3 then 4 | lost 0+2 2:b1 3:b2 4:b3", "a=0 b=1 2 3 then 4 | lost 0+1 1:b0 2:b1 3:b2 4:b3"];
+    explore(EXPECTED, || {
+        let stage = Stage::new(4, 1);
+        let (mut a, mut b, reader) = (stage.attach(1), stage.attach(2), stage.reader());
+        let writers = spawn(move || {
+            let mut others = None;
+            let seq = a.append_in_two(0, |_| {
+                let before = [b.append(0), b.append(1), b.append(2)].join(" ");
+                others = Some(spawn(move || format!("{before} then {}", b.append(3))));
+            });
+            format!("a={} b={}", seq.unwrap(), others.unwrap().join().unwrap())
+        });
+        let writers = writers.join().unwrap();
+        format!("{writers} | {}", spawn(move || reader.look(6)).join().unwrap())
+    });
+}
+
+/// The hole rule: a writer dies before or after it commits. A committed record is read, another one is abandoned.
+fn dead_writer_leaves_a_hole() {
+    const EXPECTED: &[&str] = &["", "abandoned 0", "abandoned 0 1:b0"];
+    explore(EXPECTED, || {
+        let stage = Stage::new(2, 2);
+        let (mut a, mut b, mut reader) = (stage.attach(1), stage.attach(2), stage.reader());
+        a.reserve_and_stop();
+        reader.cursor.patience.scan_after = 0;
+        let a = spawn(move || a.stage.die(1));
+        let b = spawn(move || b.append(0));
+        let reader = spawn(move || reader.look(3));
+        (a.join().unwrap(), b.join().unwrap());
+        reader.join().unwrap()
+    });
+}
+
+/// The hole rule's second look: whoever leaves a page has committed, so its record is never called abandoned.
+fn living_writer_leaves_no_hole() {
+    const EXPECTED: &[&str] = &["", "0:a0", "0:a0 1:a1"];
+    explore(EXPECTED, || {
+        let stage = Stage::new(2, 3);
+        let (mut a, mut reader) = (stage.attach(1), stage.reader());
+        reader.cursor.patience.scan_after = 0;
+        let a = spawn(move || {
+            (a.append(0), a.append(1));
+            a.release();
+        });
+        let reader = spawn(move || reader.look(3));
+        a.join().unwrap();
+        reader.join().unwrap()
+    });
+}
+
+/// A dead writer's pinned page is freed by who needs it, its slot taken by who comes: both at once.
+fn dead_writers_slot_changes_hands() {
+    const EXPECTED: &[&str] = &[
+        "b=1 2 c=3 in slot 0 | lost 0+2 2:b1 3:c0",
+        "b=1 3 c=2 in slot 0 | lost 0+2 2:c0 3:b1",
+        "b=1 - c=2 in slot 0 | lost 0+1 1:b0 2:c0",
+        "b=2 - c=1 in slot 0 | lost 0+1 1:c0 2:b0",
+        "b=2 3 c=1 in slot 0 | lost 0+2 2:b0 3:b1",
+    ];
+    explore(EXPECTED, || {
+        let stage = Stage::new(2, 1);
+        let (mut a, mut b, reader) = (stage.attach(1), stage.attach(2), stage.reader());
+        a.reserve_and_stop();
+        a.stage.die(1);
+        let late = stage.clone();
+        let b = spawn(move || [b.append(0), b.append(1)]);
+        let c = spawn(move || {
+            let mut c = late.attach(3);
+            format!("{} in slot {}", c.append(0), c.hold.slot)
+        });
+        let (b, c) = (b.join().unwrap(), c.join().unwrap());
+        format!("b={} c={c} | {}", b.join(" "), spawn(move || reader.look(4)).join().unwrap())
+    });
+}
+
+/// A slot that is given back and claimed again continues its counter.
+fn released_slot_continues_its_counter() {
+    const EXPECTED: &[&str] = &["two slots", "one slot, counter continued: true"];
+    explore(EXPECTED, || {
+        let stage = Stage::new(2, 3);
+        let mut a = stage.attach(1);
+        let late = stage.clone();
+        let a = spawn(move || {
+            a.append(0);
+            let last = a.hold.announced;
+            a.release();
+            (a.hold.slot, last)
+        });
+        let b = spawn(move || {
+            let mut b = late.attach(2);
+            let first = b.hold.announced;
+            b.append(0);
+            (b.hold.slot, first)
+        });
+        let (a, b) = (a.join().unwrap(), b.join().unwrap());
+        if a.0 != b.0 { "two slots".to_owned() } else { format!("one slot, counter continued: {}", a.1 == b.1) }
+    });
+}
+
+/// A lease that two threads borrow in turn hands over what the first did with it.
+fn lease_is_handed_over() {
+    const EXPECTED: &[&str] = &["1 then 2", "2 then 1", "1 then -", "- then 1"];
+    const GENERATION: u64 = 2;
+    explore(EXPECTED, || {
+        let pool = Arc::new(Pool::new(1));
+        let stage = Stage::new(2, 3);
+        let Writer { hold, .. } = stage.attach(1);
+        assert!(matches!(pool.borrow_place(GENERATION, 0), Some(Borrowed::Vacant(0))));
+        pool.give_back(0, &Lease { hold, generation: GENERATION, introduced: 0 });
+        let borrow = move |pool: Arc<Pool>| {
+            let Some(Borrowed::Lease(0, mut lease)) = pool.borrow_place(GENERATION, 0) else { return "-".to_owned() };
+            lease.introduced += 1;
+            lease.hold.announced = lease.hold.announced.enter(1).idle();
+            pool.give_back(0, &lease);
+            lease.introduced.to_string()
+        };
+        let threads = [pool.clone(), pool].map(|pool| spawn(move || borrow(pool)));
+        threads.map(|thread| thread.join().unwrap()).join(" then ")
+    });
+}
+
+/// Every model, by name.
+const MODELS: &[(&str, fn())] = &[
+    ("lease_is_handed_over", lease_is_handed_over),
+    ("released_slot_continues_its_counter", released_slot_continues_its_counter),
+    ("stalled_writer_is_stepped_over", stalled_writer_is_stepped_over),
+    ("living_writer_leaves_no_hole", living_writer_leaves_no_hole),
+    ("reader_joins_midway", reader_joins_midway),
+    ("lapped_reader", lapped_reader),
+    ("dead_writer_leaves_a_hole", dead_writer_leaves_a_hole),
+    ("stalled_writer_pins_its_page", stalled_writer_pins_its_page),
+    ("two_writers_and_a_page_turn", two_writers_and_a_page_turn),
+    ("two_helpers_race_in_advance", two_helpers_race_in_advance),
+    ("dead_writers_slot_changes_hands", dead_writers_slot_changes_hands),
+];
+
+#[test]
+fn matrix() {
+    let only = std::env::var("MODEL").unwrap_or_default();
+    let labels = std::env::var("LABELS").unwrap_or_default();
+    std::panic::set_hook(Box::new(|_| ()));
+    for label in labels.split_whitespace() {
+        weaken((label != "none").then_some(String::leak(label.to_owned())));
+        for (name, model) in MODELS {
+            if !name.contains(&only) {
+                continue;
+            }
+            let t = std::time::Instant::now();
+            let r = std::panic::catch_unwind(model);
+            let why = match &r {
+                Ok(()) => "passes".into(),
+                Err(e) => e
+                    .downcast_ref::<String>()
+                    .cloned()
+                    .or(e.downcast_ref::<&str>().map(|s| s.to_string()))
+                    .unwrap_or_default(),
+            };
+            let why = why.lines().next().unwrap_or("").to_owned();
+            println!("{label:16} {name:36} {:6.1?} {why}", t.elapsed());
+            if r.is_err() && label != "none" {
+                break;
+            }
+        }
+    }
+}
