@@ -46,7 +46,8 @@ impl Ring<'_> {
         let mut head = head;
         if !head.closed() {
             let closed = head.close();
-            if word.compare_exchange(head, closed, at("advance:close", AcqRel), Relaxed).is_err() {
+            // Relaxed: it adds nothing to what the word already carries, and the next step publishes what follows.
+            if word.compare_exchange(head, closed, Relaxed, Relaxed).is_err() {
                 return Ok(());
             }
             head = closed;

@@ -1,0 +1,756 @@
+//! Are the bytes of a ring what docs/FORMAT.md says, and are wrong files told from rings?
+
+use lapwing_ring::{
+    AppendError, Create, Draft, Error, Field, Flags, Geometry, GeometryError, Level, Read, Reader, Record, Source,
+    Value, Writer, identify_path,
+};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Barrier, mpsc};
+use std::time::Duration;
+
+const FORMAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/FORMAT.md");
+
+/// A folder of one test's own, removed with all that is in it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("lapwing-format-{test}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// What is in it.
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The rows of the tables below the heading `section`, cell by cell, without back quotes.
+fn tables(section: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(FORMAT).unwrap();
+    let body = text.split("\n## ").find(|part| part.lines().next() == Some(section));
+    let body = body.unwrap_or_else(|| panic!("FORMAT.md has no section {section:?}"));
+    body.lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("|---"))
+        .map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect())
+        .collect()
+}
+
+/// The rows that follow the heading row `columns`, up to the next table.
+fn table(section: &str, columns: &[&str]) -> Vec<Vec<String>> {
+    let is_heading = |row: &Vec<String>| row.first().is_some_and(|cell| HEADINGS.contains(&cell.as_str()));
+    let rows: Vec<_> = tables(section)
+        .into_iter()
+        .skip_while(|row| row != columns)
+        .skip(1)
+        .take_while(|row| !is_heading(row))
+        .collect();
+    assert!(!rows.is_empty(), "FORMAT.md, {section}: no table {columns:?}");
+    rows
+}
+
+/// The first cells of heading rows.
+const HEADINGS: [&str; 9] = ["constant", "offset", "word", "size", "bits", "flag", "source", "level", "kind"];
+const OFFSETS: [&str; 4] = ["offset", "bytes", "name", "meaning"];
+const BITS: [&str; 3] = ["bits", "name", "meaning"];
+
+fn number(cell: &str) -> u64 {
+    match cell.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).unwrap(),
+        None => cell.parse().unwrap_or_else(|_| panic!("{cell:?} is no number")),
+    }
+}
+
+/// Name to (offset, bytes), of an offset table; rows whose place is a formula are left out.
+fn offsets(section: &str) -> BTreeMap<String, (u64, u64)> {
+    let rows = table(section, &OFFSETS).into_iter();
+    let rows: Vec<(String, (u64, u64))> =
+        rows.filter_map(|row| Some((row[2].clone(), (row[0].parse().ok()?, row[1].parse().ok()?)))).collect();
+    for pair in rows.windows(2) {
+        let [(before, (at, len)), (name, (next, _))] = pair else { unreachable!() };
+        assert!(at + len <= *next, "{section}: {before} and {name} overlap");
+    }
+    rows.into_iter().collect()
+}
+
+/// Name to (lowest bit, number of bits), of a bit table's rows.
+fn bits(rows: &[Vec<String>]) -> BTreeMap<String, (u32, u32)> {
+    let of = |row: &Vec<String>| {
+        let (high, low) = row[0].split_once("..").unwrap();
+        let (high, low): (u32, u32) = (high.parse().unwrap(), low.parse().unwrap());
+        (row[1].clone(), (low, high - low + 1))
+    };
+    let map: BTreeMap<_, _> = rows.iter().map(of).collect();
+    let covered: u32 = map.values().map(|&(_, n)| n).sum();
+    assert!(covered == 64 || covered == 32, "bits {map:?} do not make a word");
+    map
+}
+
+/// The bit tables of a section, one after the other.
+fn all_bits(section: &str) -> Vec<BTreeMap<String, (u32, u32)>> {
+    let mut found: Vec<Vec<Vec<String>>> = Vec::new();
+    let mut inside = false;
+    for row in tables(section) {
+        if row == BITS {
+            found.push(Vec::new());
+            inside = true;
+        } else if HEADINGS.contains(&row[0].as_str()) {
+            inside = false;
+        } else if inside {
+            found.last_mut().unwrap().push(row);
+        }
+    }
+    found.iter().map(|rows| bits(rows)).collect()
+}
+
+fn field(word: u64, (low, bits): (u32, u32)) -> u64 {
+    word >> low & (u64::MAX >> (64 - bits))
+}
+
+/// The bytes of a ring file.
+struct Bytes(Vec<u8>);
+
+impl Bytes {
+    fn of(path: &Path) -> Self {
+        Self(fs::read(path).unwrap())
+    }
+
+    fn u64(&self, at: u64) -> u64 {
+        u64::from_le_bytes(self.0[at as usize..][..8].try_into().unwrap())
+    }
+
+    fn u32(&self, at: u64) -> u64 {
+        u32::from_le_bytes(self.0[at as usize..][..4].try_into().unwrap()) as u64
+    }
+
+    fn is_zero(&self, from: u64, to: u64) -> bool {
+        self.0[from as usize..to as usize].iter().all(|&byte| byte == 0)
+    }
+}
+
+/// The kernel's number of this thread.
+fn thread_id() -> u64 {
+    let link = fs::read_link("/proc/thread-self").unwrap();
+    link.file_name().unwrap().to_str().unwrap().parse().unwrap()
+}
+
+fn small() -> Create {
+    Create::new().size(64 << 10)
+}
+
+/// Three records: plain, with fields, with flags and another source.
+fn write_three(path: &Path) -> Writer {
+    let mut writer = Writer::open(path).unwrap();
+    assert_eq!(writer.append(Level::INFO, b"hello"), Ok(0));
+    let fields = [Field::Tag(b"disk"), Field::KeyValue(b"n", Value::Int(-2))];
+    let draft = Draft { fields: &fields, ..Draft::new(Level::WARN) };
+    assert_eq!(writer.append_slices(&draft, &[b"two ", b"pieces"]), Ok(1));
+    let draft = Draft { source: Source::Kmsg, flags: Flags::PARTIAL | Flags::ATTESTED, ..Draft::new(Level::EMERG) };
+    assert_eq!(writer.append_slices(&draft, &[b""]), Ok(2));
+    writer
+}
+
+#[test]
+fn constants_are_the_documented_ones() {
+    let documented = table("Constants", &["constant", "value", "meaning"]);
+    let code = [
+        ("MAGIC", lapwing_ring::MAGIC),
+        ("FORMAT_VERSION", lapwing_ring::FORMAT_VERSION),
+        ("HEADER_LEN", lapwing_ring::HEADER_LEN as u64),
+        ("SLOT_LEN", lapwing_ring::SLOT_LEN as u64),
+        ("PAGE_HEADER_WORDS", lapwing_ring::PAGE_HEADER_WORDS as u64),
+        ("RECORD_HEADER_LEN", lapwing_ring::RECORD_HEADER_LEN as u64),
+        ("MAX_SLOTS", lapwing_ring::MAX_SLOTS as u64),
+        ("MAX_PAGES", lapwing_ring::MAX_PAGES as u64),
+        ("MIN_PAGE_SIZE", lapwing_ring::MIN_PAGE_SIZE),
+        ("MAX_PAGE_SIZE", lapwing_ring::MAX_PAGE_SIZE),
+        ("MIN_SIZE", lapwing_ring::MIN_SIZE),
+        ("DEFAULT_SIZE", lapwing_ring::DEFAULT_SIZE),
+    ];
+    let documented: Vec<_> = documented.iter().map(|row| (row[0].as_str(), number(&row[1]))).collect();
+    assert_eq!(documented, code);
+}
+
+#[test]
+fn geometry_is_the_documented_one() {
+    for row in
+        table("Geometry", &["size", "page_size", "page_count", "slot_count", "index_len", "pages_offset", "max_body"])
+    {
+        let row: Vec<u64> = row.iter().map(|cell| number(cell)).collect();
+        let g = Geometry::new(row[0], None).unwrap();
+        let (pages, slots, index) = (g.page_count() as u64, g.slot_count() as u64, g.index_len() as u64);
+        assert_eq!(row, [g.size(), g.page_size(), pages, slots, index, g.pages_offset(), g.max_body() as u64]);
+    }
+    for size in (16..34).map(|power| 1u64 << power) {
+        for page_size in [None, Some(4096), Some(8192), Some(16384), Some(32768), Some(65536)] {
+            let Ok(g) = Geometry::new(size, page_size) else { continue };
+            let page = page_size.unwrap_or((size / 16).clamp(4096, 65536));
+            let slots = (size / 16 / 128).clamp(64, 1024);
+            assert_eq!((g.page_size(), g.page_count() as u64), (page, size / page));
+            assert_eq!((g.slot_count() as u64, g.index_len() as u64), (slots, page / 128));
+            assert_eq!(g.pages_offset(), (4096 + slots * 128).div_ceil(4096) * 4096);
+            assert_eq!(g.file_len(), g.pages_offset() + size);
+            let data_words = page / 8 - 8 - page / 128;
+            assert_eq!(g.max_body() as u64, data_words / 2 * 8 - 20);
+        }
+    }
+}
+
+#[test]
+fn a_new_ring_has_the_documented_header_and_nothing_else() {
+    let folder = Folder::new("new");
+    let path = folder.join("ring");
+    small().create(&path).unwrap();
+    let (bytes, identity) = (Bytes::of(&path), identify_path(&path).unwrap());
+    let g = identity.geometry;
+    assert_eq!(bytes.0.len() as u64, g.file_len());
+    assert_eq!(&bytes.0[..8], b"LAPWING\0");
+    let header = offsets("Header");
+    let word = |name: &str| bytes.u64(header[name].0);
+    assert_eq!((word("magic"), word("format_version")), (lapwing_ring::MAGIC, lapwing_ring::FORMAT_VERSION));
+    assert_eq!((word("header_len"), word("slot_len")), (4096, 128));
+    assert_eq!((word("page_size"), word("page_count")), (g.page_size(), g.page_count() as u64));
+    assert_eq!((word("slot_count"), word("index_len")), (g.slot_count() as u64, g.index_len() as u64));
+    assert_eq!([word("ring_id"), bytes.u64(header["ring_id"].0 + 8)], identity.ring_id);
+    assert_eq!([word("boot_id"), bytes.u64(header["boot_id"].0 + 8)], identity.boot_id);
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().replace('-', "");
+    assert_eq!(format!("{:016x}", word("boot_id")), boot[..16]);
+    assert_eq!((word("clock_kind"), word("ns_per_tick")), (identity.clock.kind() as u64, identity.clock.ns_per_tick()));
+    assert_eq!(word("created"), identity.created_ns);
+    assert_eq!((word("slots_high"), word("refused"), word("namespaces")), (0, 0, 0));
+    // What no row names is zero, and rows do not overlap.
+    let mut end = 0;
+    let mut rows: Vec<_> = header.values().collect();
+    rows.sort();
+    for &&(at, len) in &rows {
+        assert!(at >= end && bytes.is_zero(end, at), "reserved bytes {end}..{at}");
+        end = at + len;
+    }
+    assert!(bytes.is_zero(end, g.pages_offset()), "the rest of the header, and the slots");
+
+    let [head] = &all_bits("HEAD")[..] else { panic!("one bit table") };
+    let word = word("head");
+    let of_head = |name: &str| field(word, head[name]);
+    assert_eq!(["page tag", "closed", "count", "next / step"].map(of_head), [1, 0, 0, 0]);
+
+    let page = offsets("Page");
+    let at = g.pages_offset() + g.page_size();
+    assert_eq!((bytes.u64(at + page["epoch"].0), bytes.u64(at + page["base_seq"].0)), (1, 0));
+    let clock = [page["mono_offset"].0, page["real_offset"].0].map(|offset| bytes.u64(at + offset));
+    assert!(clock[1] > 1 << 50, "a realtime offset");
+    assert!(bytes.is_zero(at + page["reserved"].0, at + g.page_size()));
+    assert!(bytes.is_zero(g.pages_offset(), at) && bytes.is_zero(at + g.page_size(), g.file_len()));
+}
+
+#[test]
+fn records_lie_where_the_format_says() {
+    let folder = Folder::new("golden");
+    let path = folder.join("ring");
+    small().create(&path).unwrap();
+    let writer = write_three(&path);
+    let bytes = Bytes::of(&path);
+    let g = identify_path(&path).unwrap().geometry;
+
+    let (header, page) = (offsets("Header"), offsets("Page"));
+    let at = g.pages_offset() + g.page_size();
+    let [head] = &all_bits("HEAD")[..] else { panic!("one bit table") };
+    let word = bytes.u64(header["head"].0);
+    assert_eq!((field(word, head["page tag"]), field(word, head["closed"]), field(word, head["count"])), (1, 0, 3));
+    assert_eq!((bytes.u64(at + page["epoch"].0), bytes.u64(at + page["base_seq"].0)), (1, 0));
+
+    // One writer, in the first slot.
+    let slot = offsets("Writer slot");
+    let [owner, announce] = &all_bits("Writer slot")[..] else { panic!("two bit tables") };
+    let slot_at = |name: &str| bytes.u64(4096 + slot[name].0);
+    assert_eq!(bytes.u64(header["slots_high"].0), 1);
+    assert_eq!(field(slot_at("owner"), owner["pid"]), std::process::id() as u64);
+    assert_eq!((field(slot_at("owner"), owner["namespace"]), field(slot_at("owner"), owner["mode"])), (0, 0));
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let start: u64 = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
+    assert_eq!(field(slot_at("owner"), owner["start time"]), start & ((1 << 27) - 1));
+    let inode = |name: &str| fs::metadata(format!("/proc/self/ns/{name}")).map_or(0, |meta| meta.ino());
+    assert_eq!(bytes.u64(header["namespaces"].0), inode("pid") << 32 | inode("time"));
+    assert_eq!(field(slot_at("announce"), announce["active"]), 0, "nobody is inside an append");
+    assert_eq!(
+        (field(slot_at("announce"), announce["page tag"]), field(slot_at("announce"), announce["counter"])),
+        (0, 3)
+    );
+    assert_eq!((slot_at("records"), slot_at("bytes")), (3, 15));
+    let comm = fs::read("/proc/self/comm").unwrap();
+    let comm = comm.strip_suffix(b"\n").unwrap();
+    assert_eq!(&bytes.0[4096 + slot["comm"].0 as usize..][..comm.len()], comm);
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+    assert!((now - 60_000_000_000..=now).contains(&slot_at("attached")));
+    assert_eq!(slot_at("uid"), fs::metadata("/proc/self").unwrap().uid() as u64);
+    assert!(bytes.is_zero(4096 + 64, 4096 + 128) && bytes.is_zero(4096 + 128, g.pages_offset()));
+
+    // Index, then records, one behind the other.
+    let [entry] = &all_bits("Page")[..] else { panic!("one bit table") };
+    let record = offsets("Record");
+    let [meta_bits] = &all_bits("Record")[..] else { panic!("one bit table") };
+    let introduction = {
+        let mut fields = vec![2, comm.len() as u8, 0];
+        fields.extend(comm);
+        fields.extend([4, 8, 0]);
+        fields.extend(start.to_le_bytes());
+        fields.extend([3, 4, 0]);
+        fields.extend((slot_at("uid") as u32).to_le_bytes());
+        fields
+    };
+    let with_fields = |fields: &[u8], payload: &[u8]| [&(fields.len() as u16).to_le_bytes(), fields, payload].concat();
+    let own_fields = [&[1, 4, 0][..], b"disk", &[17, 10, 0, 1], b"n", &(-2i64).to_le_bytes()].concat();
+    let expected: [(u64, u64, u64, Vec<u8>); 3] = [
+        (1, 0, 9, with_fields(&introduction, b"hello")),
+        (1, 0, 13, with_fields(&own_fields, b"two pieces")),
+        (4 | 16, 6, 21, vec![]),
+    ];
+    let mut offset = 0;
+    for (i, (flags, source, level, body)) in expected.into_iter().enumerate() {
+        let word = bytes.u64(at + 64 + 8 * i as u64);
+        assert_eq!((field(word, entry["epoch tag"]), field(word, entry["offset + 1"])), (1, offset + 1));
+        let here = at + 64 + 8 * g.index_len() as u64 + 8 * offset;
+        let meta = bytes.u32(here + record["meta"].0);
+        assert_eq!(field(meta, meta_bits["length"]), body.len() as u64);
+        assert_eq!((field(meta, meta_bits["flags"]), field(meta, meta_bits["source"])), (flags, source));
+        assert_eq!(field(meta, meta_bits["level"]), level);
+        assert!(bytes.u64(here + record["ticks"].0) > 0);
+        assert_eq!(bytes.u32(here + record["pid"].0), std::process::id() as u64);
+        assert_eq!(bytes.u32(here + record["tid"].0), thread_id());
+        assert_eq!(bytes.0[here as usize + 20..][..body.len()], body);
+        let words = (20 + body.len() as u64).div_ceil(8);
+        assert!(bytes.is_zero(here + 20 + body.len() as u64, here + words * 8), "padded with zeros");
+        offset += words;
+    }
+    assert_eq!(field(bytes.u64(header["head"].0), head["next / step"]), offset);
+    assert_eq!(bytes.u64(at + 64 + 8 * 3), 0, "no fourth entry");
+
+    // Who leaves gives the slot back; its counter stays.
+    drop(writer);
+    let bytes = Bytes::of(&path);
+    assert_eq!(bytes.u64(4096), 0);
+    assert_eq!(field(bytes.u64(4096 + slot["announce"].0), announce["counter"]), 3);
+}
+
+#[test]
+fn flags_sources_levels_and_kinds_are_the_documented_ones() {
+    let folder = Folder::new("names");
+    let path = folder.join("ring");
+    small().create(&path).unwrap();
+    let mut writer = Writer::open(&path).unwrap();
+    let sources =
+        [Source::Api, Source::Stdout, Source::Stderr, Source::Log, Source::Syslog, Source::Journal, Source::Kmsg];
+    let rows = table("Record", &["source", "name", "meaning"]);
+    let code: Vec<_> = sources.iter().map(|&s| ((s as u64).to_string(), s.name().to_owned())).collect();
+    assert_eq!(rows.iter().map(|row| (row[0].clone(), row[1].clone())).collect::<Vec<_>>(), code);
+    let flags = [Flags::FIELDS, Flags::CONT, Flags::PARTIAL, Flags::LAST_WORDS, Flags::ATTESTED];
+    let rows = table("Record", &["flag", "name", "meaning"]);
+    assert_eq!(rows.len(), flags.len());
+    for (row, flag) in rows.iter().zip(flags) {
+        assert_eq!(number(&row[0]), flag.bits() as u64);
+        assert!(flag == Flags::FIELDS && row[1] == "fields" || flag.names().eq([row[1].as_str()]));
+    }
+    for row in table("Record", &["level", "name"]) {
+        assert_eq!(row[1].parse::<Level>().unwrap().number() as u64, number(&row[0]));
+    }
+    // One record for each kind of field, the first behind the introduction.
+    writer.append(Level::INFO, b"").unwrap();
+    let fields = [
+        Field::Tag(b"x"),
+        Field::Comm(b"x"),
+        Field::Uid(1),
+        Field::Start(1),
+        Field::KeyValue(b"k", Value::Text(b"x")),
+        Field::KeyValue(b"k", Value::Int(1)),
+        Field::KeyValue(b"k", Value::Uint(1)),
+        Field::KeyValue(b"k", Value::Float(1.0)),
+        Field::KeyValue(b"k", Value::Bool(true)),
+    ];
+    let data: [&[u8]; 9] = [
+        b"x",
+        b"x",
+        &[1, 0, 0, 0],
+        &[1, 0, 0, 0, 0, 0, 0, 0],
+        b"\x01kx",
+        b"\x01k\x01\0\0\0\0\0\0\0",
+        b"\x01k\x01\0\0\0\0\0\0\0",
+        b"\x01k\0\0\0\0\0\0\xf0\x3f",
+        b"\x01k\x01",
+    ];
+    let rows = table("Body", &["kind", "name", "value"]);
+    assert_eq!(rows.len(), fields.len());
+    let g = identify_path(&path).unwrap().geometry;
+    let at = g.pages_offset() + g.page_size() + 64;
+    for (i, ((row, field), data)) in rows.iter().zip(fields).zip(data).enumerate() {
+        writer.append_slices(&Draft { fields: &[field], ..Draft::new(Level::INFO) }, &[b"!"]).unwrap();
+        let bytes = Bytes::of(&path);
+        let offset = (bytes.u64(at + 8 * (i as u64 + 1)) & 0xffff) - 1;
+        let body = &bytes.0[(at + 8 * g.index_len() as u64 + 8 * offset) as usize + 20..];
+        let len = data.len() as u8;
+        let expected = [&[len + 3, 0, number(&row[0]) as u8, len, 0], data, b"!"].concat();
+        assert_eq!(body[..expected.len()], expected, "{}", row[1]);
+    }
+}
+
+#[test]
+fn refused_records_are_counted_under_their_cause() {
+    let folder = Folder::new("refused");
+    let path = folder.join("ring");
+    small().create(&path).unwrap();
+    let mut writer = Writer::open(&path).unwrap();
+    let limit = writer.max_body();
+    let too_long = vec![b'x'; limit + 1];
+    assert_eq!(writer.append(Level::INFO, &too_long), Err(AppendError::TooLarge { len: limit + 1, limit }));
+    assert!(writer.append(Level::INFO, &too_long[1..]).is_ok(), "the introduction is left out");
+    let rest: Vec<_> = (1..64).map(|_| Writer::open(&path).unwrap()).collect();
+    assert!(matches!(Writer::open(&path), Err(Error::TooManyWriters(_))));
+    let at = offsets("Header")["refused"].0;
+    let bytes = Bytes::of(&path);
+    assert_eq!([0, 1, 2, 3].map(|i| bytes.u64(at + 8 * i)), [1, 1, 0, 0]);
+    assert_eq!(table("Header", &["word", "cause"]).len(), 4);
+    drop(rest);
+}
+
+fn line(record: &Record<'_>, raw_fields: &str) -> String {
+    format!(
+        "{} {} {} {} {} {} {} {} {} b'{}'",
+        record.seq,
+        record.mono_ns,
+        record.real_ns,
+        record.pid,
+        record.tid,
+        record.level.number(),
+        record.source as u8,
+        record.flags.bits(),
+        raw_fields,
+        record.payload.escape_ascii()
+    )
+}
+
+#[test]
+fn the_decoder_of_the_document_reads_what_the_reader_reads() {
+    let folder = Folder::new("decoder");
+    let path = folder.join("ring");
+    small().create(&path).unwrap();
+    let mut writer = write_three(&path);
+    let run = |expect: &dyn Fn(&str)| {
+        let text = fs::read_to_string(FORMAT).unwrap();
+        let script = text.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+        match Command::new("python3").arg("-c").arg(script).arg(&path).output() {
+            Err(error) => eprintln!("SKIPPED: no python3 ({error})"),
+            Ok(output) => {
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                expect(std::str::from_utf8(&output.stdout).unwrap());
+            }
+        }
+    };
+    let check = |printed: &str| {
+        let mut reader = Reader::open(&path).unwrap();
+        let mut lines = printed.lines();
+        let mut records = 0;
+        loop {
+            match reader.next().unwrap() {
+                Read::Record(record) => {
+                    let printed = lines.next().expect("a line for each record");
+                    let raw_fields = printed.split(' ').nth(8).unwrap();
+                    assert_eq!(printed, line(&record, raw_fields));
+                    assert_eq!(raw_fields != "-", record.flags.contains(Flags::FIELDS));
+                    records += 1;
+                }
+                Read::Lost(_) => {}
+                Read::NotYet { .. } => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(lines.next(), None);
+        assert!(records >= 3);
+    };
+    run(&check);
+    // Again when the ring has gone round: pages of many lengths, the oldest gone.
+    for i in 0..2000usize {
+        let text = vec![b'a' + (i % 26) as u8; i * 7 % 300];
+        writer.append(Level::new((i % 24 + 1) as u8).unwrap(), &text).unwrap();
+    }
+    run(&check);
+    drop(writer);
+    run(&check);
+}
+
+#[test]
+fn what_is_no_ring_is_a_typed_error() {
+    let folder = Folder::new("wrong");
+    let good = folder.join("good");
+    small().create(&good).unwrap();
+    let whole = fs::read(&good).unwrap();
+    let header = offsets("Header");
+    let path = folder.join("wrong");
+    let open = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let errors = [
+            identify_path(&path).map(drop).unwrap_err(),
+            Reader::open(&path).map(drop).unwrap_err(),
+            Writer::open(&path).map(drop).unwrap_err(),
+        ];
+        assert_eq!(errors[0].to_string(), errors[1].to_string());
+        assert_eq!(errors[0].to_string(), errors[2].to_string());
+        let [error, ..] = errors;
+        error
+    };
+    let with = |name: &str, value: u64| {
+        let mut bytes = whole.clone();
+        bytes[header[name].0 as usize..][..8].copy_from_slice(&value.to_le_bytes());
+        bytes
+    };
+    let geometry = |bytes: &[u8]| match open(bytes) {
+        Error::BadGeometry { source, .. } => source,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(open(b""), Error::Truncated { len: 0, .. }));
+    assert!(matches!(open(b"L"), Error::Truncated { len: 1, .. }));
+    assert!(matches!(open(&whole[..100]), Error::Truncated { len: 100, needed: 4096, .. }));
+    assert!(matches!(open(&whole[..4095]), Error::Truncated { len: 4095, .. }));
+    let (len, needed) = (whole.len() as u64 - 1, whole.len() as u64);
+    assert!(
+        matches!(open(&whole[..whole.len() - 1]), Error::Truncated { len: l, needed: n, .. } if (l, n) == (len, needed))
+    );
+    assert!(matches!(open(&[0; 200_000]), Error::NotARing { found: 0, .. }));
+    assert!(matches!(open(b"some text, no ring"), Error::NotARing { .. }));
+    assert!(matches!(open(&with("magic", 1)), Error::NotARing { found: 1, .. }));
+    for version in [0, 2, u64::MAX] {
+        let error = open(&with("format_version", version));
+        assert!(matches!(error, Error::UnsupportedVersion { version: v, supported: 1, .. } if v == version));
+    }
+    assert!(matches!(open(&with("header_len", 8192)), Error::UnsupportedVersion { .. }));
+    assert!(matches!(open(&with("slot_len", 64)), Error::UnsupportedVersion { .. }));
+    for page_size in [0, 1, 2048, 4095, 5000, 131072, u64::MAX] {
+        assert!(matches!(geometry(&with("page_size", page_size)), GeometryError::PageSize { .. }), "{page_size}");
+    }
+    for pages in [0, 1, 2, 15, 1 << 17, u64::MAX] {
+        assert!(matches!(geometry(&with("page_count", pages)), GeometryError::PageCount { .. }), "{pages}");
+    }
+    for slots in [0, 1025, u64::MAX] {
+        assert!(matches!(geometry(&with("slot_count", slots)), GeometryError::SlotCount { .. }), "{slots}");
+    }
+    assert!(matches!(geometry(&with("index_len", 33)), GeometryError::IndexLen { expected: 32, .. }));
+    assert!(matches!(open(&with("page_count", 65536)), Error::Truncated { .. }), "more pages than the file has");
+    assert!(matches!(open(&with("slot_count", 1024)), Error::Truncated { .. }), "more slots than the file has");
+    assert!(matches!(open(&with("clock_kind", 77)), Error::BadClock { kind: 77, .. }));
+    assert!(matches!(open(&with("ns_per_tick", 0)), Error::BadClock { .. }));
+    // Another boot: can be read, not written.
+    fs::write(&path, with("boot_id", 5)).unwrap();
+    assert!(matches!(Writer::open(&path), Err(Error::OtherBoot { .. })));
+    assert!(Reader::open(&path).is_ok());
+    // HEAD that names no page: found when it is looked at.
+    fs::write(&path, with("head", u64::MAX)).unwrap();
+    assert!(Reader::open(&path).unwrap().next().is_err());
+    assert_eq!(Writer::open(&path).unwrap().append(Level::INFO, b"x"), Err(AppendError::Damaged));
+}
+
+#[test]
+fn what_is_no_regular_file_is_a_typed_error_and_nobody_waits() {
+    let folder = Folder::new("kinds");
+    let good = folder.join("good");
+    small().create(&good).unwrap();
+    let (link, dangling, fifo) = (folder.join("link"), folder.join("dangling"), folder.join("fifo"));
+    symlink(&good, &link).unwrap();
+    symlink(folder.join("nowhere"), &dangling).unwrap();
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let socket = folder.join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let cases = [
+        (folder.0.clone(), "a folder"),
+        (link, "a symbolic link"),
+        (dangling, "a symbolic link"),
+        (fifo, "a pipe"),
+        (socket, "a socket"),
+        (PathBuf::from("/dev/null"), "a device"),
+    ];
+    let (done, wait) = mpsc::channel();
+    let opener = std::thread::spawn(move || {
+        for (path, expected) in cases {
+            let errors = [
+                identify_path(&path).map(drop).unwrap_err(),
+                Reader::open(&path).map(drop).unwrap_err(),
+                Writer::open(&path).map(drop).unwrap_err(),
+            ];
+            for error in errors {
+                assert!(matches!(&error, Error::NotARegularFile { kind, .. } if *kind == expected), "{error:?}");
+            }
+            assert!(matches!(small().create(&path), Err(Error::Exists { .. })), "{path:?}");
+        }
+        done.send(()).unwrap();
+    });
+    let waited = wait.recv_timeout(Duration::from_secs(20));
+    assert_ne!(waited, Err(mpsc::RecvTimeoutError::Timeout), "opening something that is no ring blocked");
+    opener.join().unwrap();
+    assert!(matches!(Reader::open(&folder.join("nothing")), Err(Error::NotFound { .. })));
+    assert!(matches!(small().create(&folder.join("no/such/folder")), Err(Error::NotFound { .. })));
+    assert_eq!(folder.names(), ["dangling", "fifo", "good", "link", "socket"], "nothing was left behind");
+}
+
+#[test]
+fn creating_leaves_what_is_there_alone() {
+    let folder = Folder::new("exists");
+    let (file, link) = (folder.join("file"), folder.join("link"));
+    fs::write(&file, b"precious").unwrap();
+    symlink(&file, &link).unwrap();
+    for path in [&file, &link] {
+        assert!(matches!(small().create(path), Err(Error::Exists { path: p }) if p == *path));
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"precious");
+    assert!(matches!(
+        Create::new().size(100_000).create(&folder.join("odd")),
+        Err(Error::BadGeometry { source: GeometryError::Size { .. }, .. })
+    ));
+    assert_eq!(folder.names(), ["file", "link"]);
+}
+
+#[test]
+fn the_mode_is_the_one_asked_for() {
+    let folder = Folder::new("mode");
+    for mode in [0o600, 0o640, 0o666] {
+        let path = folder.join(&format!("{mode:o}"));
+        small().mode(mode).create(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, mode, "whatever the umask");
+    }
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        eprintln!("SKIPPED: root may open everything");
+        return;
+    }
+    let path = folder.join("closed");
+    small().mode(0).create(&path).unwrap();
+    assert!(matches!(Reader::open(&path), Err(Error::PermissionDenied { mode: 0, .. })));
+    let path = folder.join("read-only");
+    small().mode(0o400).create(&path).unwrap();
+    assert!(matches!(Writer::open(&path), Err(Error::PermissionDenied { mode: 0o400, .. })));
+    assert!(Reader::open(&path).is_ok());
+}
+
+#[test]
+fn one_of_many_creators_wins_and_nobody_sees_half_a_ring() {
+    let folder = Folder::new("race");
+    for round in 0..12 {
+        let path = folder.join(&format!("ring{round}"));
+        let start = Barrier::new(5);
+        let wins = std::thread::scope(|scope| {
+            let creators: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        start.wait();
+                        match small().create(&path) {
+                            Ok(()) => 1,
+                            Err(Error::Exists { .. }) => 0,
+                            Err(other) => panic!("{other:?}"),
+                        }
+                    })
+                })
+                .collect();
+            scope.spawn(|| {
+                start.wait();
+                loop {
+                    match Reader::open(&path) {
+                        Ok(reader) => break assert!(reader.bounds().is_ok()),
+                        Err(Error::NotFound { .. }) => std::thread::yield_now(),
+                        Err(other) => panic!("{other:?}"),
+                    }
+                }
+            });
+            creators.into_iter().map(|creator| creator.join().unwrap()).sum::<u32>()
+        });
+        assert_eq!(wins, 1);
+        assert_eq!(Writer::open(&path).unwrap().append(Level::INFO, b"first"), Ok(0));
+    }
+    assert_eq!(folder.names().len(), 12, "nothing was left behind");
+}
+
+/// Runs itself again in a mount namespace of its own, so that nothing stays mounted whatever happens.
+#[test]
+fn a_full_file_system_is_told_before_anything_is_there() {
+    const INSIDE: &str = "LAPWING_TEST_TMPFS";
+    const NAME: &str = "a_full_file_system_is_told_before_anything_is_there";
+    let Some(mounted) = std::env::var_os(INSIDE) else {
+        let folder = Folder::new("full");
+        let program = std::env::current_exe().unwrap();
+        let output = Command::new("unshare")
+            .args(["--mount", "--propagation", "private"])
+            .arg(program)
+            .args(["--exact", NAME, "--nocapture"])
+            .env(INSIDE, &folder.0)
+            .output();
+        let output = match output {
+            Ok(output) => output,
+            Err(error) => return eprintln!("SKIPPED: no unshare ({error})"),
+        };
+        let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if errors.contains("panicked") {
+            panic!("{text}\n{errors}");
+        }
+        if !errors.contains("CHECKED") {
+            eprintln!("SKIPPED: no mounting here ({})", errors.trim());
+        }
+        return;
+    };
+    let folder = PathBuf::from(mounted);
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "lapwing"]).arg(&folder).status();
+    if !mount.is_ok_and(|status| status.success()) {
+        return eprintln!("no mount");
+    }
+    let left = || fs::read_dir(&folder).unwrap().count();
+    match Create::new().size(16 << 20).create(&folder.join("ring")) {
+        Err(Error::NoSpace { needed, free, .. }) => {
+            assert!(needed > 16 << 20 && free > 1 << 19 && free <= 1 << 20, "{needed} {free}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(left(), 0);
+    small().create(&folder.join("small")).unwrap();
+    // Nearly full: the last page of a ring does not fit.
+    let mut filler = OpenOptions::new().create_new(true).write(true).open(folder.join("filler")).unwrap();
+    while filler.write_all(&[1; 4096]).is_ok() {}
+    assert!(matches!(small().create(&folder.join("second")), Err(Error::NoSpace { free: 0, .. })));
+    assert_eq!(left(), 2);
+    // A ring that exists has all its space: it is written from end to end on the full file system.
+    let mut writer = Writer::open(&folder.join("small")).unwrap();
+    for _ in 0..2000 {
+        writer.append(Level::INFO, &[b'x'; 100]).unwrap();
+    }
+    eprintln!("CHECKED");
+}
+
+#[test]
+fn a_hole_in_the_file_does_not_make_it_shorter() {
+    // A ring that somebody copied sparsely is the same ring.
+    let folder = Folder::new("sparse");
+    let (path, copy) = (folder.join("ring"), folder.join("copy"));
+    small().create(&path).unwrap();
+    drop(write_three(&path));
+    let bytes = fs::read(&path).unwrap();
+    let file = File::create(&copy).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+    for (i, block) in bytes.chunks(4096).enumerate().filter(|(_, block)| block.iter().any(|&byte| byte != 0)) {
+        file.write_all_at(block, i as u64 * 4096).unwrap();
+    }
+    let mut reader = Reader::open(&copy).unwrap();
+    for seq in 0..3 {
+        assert!(matches!(reader.next(), Ok(Read::Record(record)) if record.seq == seq));
+    }
+}
