@@ -1,3 +1,28 @@
-//! The `lapwing` command.
+//! The `lapwing` command: arguments in, calls to the other crates, an exit code out.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod args;
+mod create;
+mod failure;
+mod log;
+mod run;
+mod stat;
+mod tail;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(args) => Ok(run::run(&args)),
+        Command::Log(args) => log::log(&args),
+        Command::Tail(args) => tail::tail(&args),
+        Command::Stat(args) => stat::stat(&args),
+        Command::Create(args) => create::create(&args),
+        Command::Rm(args) => create::remove(&args),
+    };
+    outcome.unwrap_or_else(Failure::report)
+}

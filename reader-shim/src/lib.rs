@@ -1,1 +1,25 @@
 //! Lets programs that do not know the ring read it.
+//!
+//! [`Follow`] walks a ring and hands out records with the names of their writers, and losses where they happened;
+//! [`Filter`] says which records are wanted; [`Renderer`] is the one place that makes text of them.
+
+#![forbid(unsafe_code)]
+
+mod escape;
+mod filter;
+mod follow;
+mod json;
+mod logfmt;
+mod loss;
+mod names;
+mod render;
+mod wall_clock;
+
+pub use escape::push_escaped;
+pub use filter::{Filter, LevelRange, UnknownRange};
+pub use follow::{Follow, FollowError, Item, Progress};
+pub use json::to_json;
+pub use loss::{Loss, LossKind};
+pub use names::Who;
+pub use render::{Format, Renderer, UnknownFormat};
+pub use wall_clock::rfc3339_utc;

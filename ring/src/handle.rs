@@ -5,13 +5,11 @@
 use crate::clock::realtime_ns;
 use crate::copy::Body;
 use crate::error::{AppendError, Error, TooManyWriters};
-use crate::layout::Slot;
 use crate::level::Level;
 use crate::liveness::owner_word;
 use crate::map::{Identity, Mapping};
 use crate::pool::{Borrowed, Lease, Pool};
 use crate::process::{ForkPage, comm, effective_uid, place, set_place, tid};
-use crate::record::Field;
 use crate::ring::Ring;
 use crate::writer::Draft;
 use atomic::Ordering::Relaxed;
@@ -55,7 +53,8 @@ impl Attached {
         }
         slot.attached.store(realtime_ns(), Relaxed);
         slot.uid.store(effective_uid() as u64, Relaxed);
-        Ok(Lease { hold, generation: process.generation, introduced: u64::MAX })
+        slot.start.store(process.start, Relaxed);
+        Ok(Lease { hold, generation: process.generation })
     }
 
     fn release(&self, lease: Lease) {
@@ -68,36 +67,8 @@ impl Attached {
 
     #[inline(always)]
     fn append(&self, lease: &mut Lease, draft: &Draft<'_>, payload: &[&[u8]]) -> Result<u64, AppendError> {
-        let ring = self.ring();
         let who = (self.process.pid(), tid(lease.generation));
-        // Once on every page, so that a page tells who wrote it when its writers are long gone.
-        let tag = ring.header.head.load(Relaxed).tag();
-        if lease.introduced == tag {
-            ring.append(&mut lease.hold, who, &[], draft, payload)
-        } else {
-            self.append_introduced(lease, tag, who, draft, payload)
-        }
-    }
-
-    #[cold]
-    fn append_introduced(
-        &self,
-        lease: &mut Lease,
-        tag: u64,
-        who: (u32, u32),
-        draft: &Draft<'_>,
-        payload: &[&[u8]],
-    ) -> Result<u64, AppendError> {
-        let ring = self.ring();
-        // Our own slot remembers who we are since we claimed it: no system call here either.
-        let slot = &ring.slots[lease.hold.slot];
-        let name = slot_comm(slot);
-        let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
-        let start = self.process.process().start;
-        let fields = [Field::Comm(name), Field::Start(start), Field::Uid(slot.uid.load(Relaxed) as u32)];
-        let seq = ring.append(&mut lease.hold, who, &fields, draft, payload)?;
-        lease.introduced = tag;
-        Ok(seq)
+        self.ring().append(&mut lease.hold, who, draft, payload)
     }
 
     #[cold]
@@ -105,15 +76,6 @@ impl Attached {
         self.ring().header.refused[error.cause()].fetch_add(1, Relaxed);
         error
     }
-}
-
-/// The NUL-padded name in a slot.
-pub(crate) fn slot_comm(slot: &Slot) -> [u8; 16] {
-    let mut name = [0; 16];
-    for (half, cell) in name.as_chunks_mut().0.iter_mut().zip(&slot.comm) {
-        *half = cell.load(Relaxed).to_le_bytes();
-    }
-    name
 }
 
 /// The fast path: one slot of the ring, for one thread at a time.

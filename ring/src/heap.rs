@@ -55,7 +55,8 @@ impl HeapRing {
             comm: std::array::from_fn(|_| word(0)),
             attached: word(0),
             uid: word(0),
-            reserved: [0; 8],
+            start: word(0),
+            reserved: [0; 7],
         });
         let first = geometry.physical(first_epoch) * geometry.page_words();
         let words = geometry.page_words() * geometry.page_count() as usize;

@@ -77,7 +77,9 @@ pub(crate) struct Slot {
     pub(crate) attached: Atomic<u64>,
     /// The effective user id of the owner when it took the slot.
     pub(crate) uid: Atomic<u64>,
-    pub(crate) reserved: [u64; 8],
+    /// When the owner's process started, clock ticks since boot.
+    pub(crate) start: Atomic<u64>,
+    pub(crate) reserved: [u64; 7],
 }
 
 #[cfg(not(all(test, loom)))]
@@ -111,6 +113,7 @@ const _: () = {
     assert!(offset_of!(Slot, comm) == 32);
     assert!(offset_of!(Slot, attached) == 48);
     assert!(offset_of!(Slot, uid) == 56);
+    assert!(offset_of!(Slot, start) == 64);
 };
 
 /// The sizes of a ring, read once into private memory and checked before anything is computed from them.

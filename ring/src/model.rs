@@ -15,7 +15,6 @@ use crate::layout::{Geometry, Header};
 use crate::level::Level;
 use crate::pool::{Borrowed, Lease, Pool};
 use crate::reader::{Cursor, Patience, Read, Seek};
-use crate::record::Meta;
 use crate::ring::{Ring, Verdict};
 use crate::sync::{Atomic, weaken};
 use crate::word::OwnerWord;
@@ -56,7 +55,8 @@ impl Stage {
     /// Claims a slot for `pid`; in the main thread, before the others run.
     fn attach(self: &Arc<Self>, pid: u32) -> Writer {
         let owner = OwnerWord::new(pid, 0, 0, 0);
-        Writer { hold: self.with(|ring| ring.claim(owner).unwrap()), stage: self.clone(), pid, owner }
+        let hold = self.with(|ring| ring.claim(owner).unwrap());
+        Writer { hold: Hold { introduced: Hold::NEVER, ..hold }, stage: self.clone(), pid, owner }
     }
 
     fn reader(self: &Arc<Self>) -> Reader {
@@ -87,12 +87,11 @@ impl Writer {
     fn append_in_two(&mut self, n: u32, between: impl FnOnce(&Self)) -> Result<u64, AppendError> {
         let payload = [self.pid as u8, n as u8, self.pid as u8, n as u8];
         let draft = Draft::new(Level::INFO);
-        let meta = Meta { len: 4, level: draft.level, source: draft.source, flags: draft.flags };
         let stage = self.stage.clone();
         stage.with(|ring| {
-            let place = ring.reserve(&mut self.hold, 3)?;
+            let place = ring.reserve(&mut self.hold, 4, false)?;
             between(self);
-            ring.fill(&place, 3, (0, meta, (self.pid, n)), [&[]; 2], &[&payload]);
+            ring.fill(&place, 0, 4, (self.pid, n), &[], &draft, &[&payload]);
             Ok(ring.commit(&mut self.hold, place, 4))
         })
     }
@@ -100,7 +99,7 @@ impl Writer {
     /// The first half of an append: all of it up to the fill.
     fn reserve_and_stop(&mut self) {
         let stage = self.stage.clone();
-        stage.with(|ring| assert!(ring.reserve(&mut self.hold, 3).is_ok()));
+        stage.with(|ring| assert!(ring.reserve(&mut self.hold, 4, false).is_ok()));
     }
 
     /// Turns the page if it is full, and appends nothing.
@@ -370,13 +369,14 @@ fn lease_is_handed_over() {
         let stage = Stage::new(2, 3);
         let Writer { hold, .. } = stage.attach(1);
         assert!(matches!(pool.borrow_place(GENERATION, 0), Some(Borrowed::Vacant(0))));
-        pool.give_back(0, &Lease { hold, generation: GENERATION, introduced: 0 });
+        let hold = Hold { introduced: 1000, ..hold };
+        pool.give_back(0, &Lease { hold, generation: GENERATION });
         let borrow = move |pool: Arc<Pool>| {
             let Some(Borrowed::Lease(0, mut lease)) = pool.borrow_place(GENERATION, 0) else { return "-".to_owned() };
-            lease.introduced += 1;
+            lease.hold.introduced += 1;
             lease.hold.announced = lease.hold.announced.enter(1).idle();
             pool.give_back(0, &lease);
-            lease.introduced.to_string()
+            (lease.hold.introduced - 1000).to_string()
         };
         let threads = [pool.clone(), pool].map(|pool| spawn(move || borrow(pool)));
         threads.map(|thread| thread.join().unwrap()).join(" then ")

@@ -15,8 +15,6 @@ pub(crate) struct Lease {
     pub(crate) hold: Hold,
     /// The generation of the process that holds it; another one means that we are its child.
     pub(crate) generation: u64,
-    /// HEAD's page tag when the writer last wrote down who it is; `u64::MAX`: not yet.
-    pub(crate) introduced: u64,
 }
 
 /// One lease as words, so that the holder of `state` has it to itself.
@@ -70,8 +68,12 @@ impl Pool {
             if state != generation {
                 return Some(Borrowed::Vacant(i));
             }
-            let hold = Hold { slot: place.slot.load(Relaxed) as usize, announced: place.announced.load(Relaxed) };
-            Some(Borrowed::Lease(i, Lease { hold, generation, introduced: place.introduced.load(Relaxed) }))
+            let hold = Hold {
+                slot: place.slot.load(Relaxed) as usize,
+                announced: place.announced.load(Relaxed),
+                introduced: place.introduced.load(Relaxed),
+            };
+            Some(Borrowed::Lease(i, Lease { hold, generation }))
         })
     }
 
@@ -81,7 +83,7 @@ impl Pool {
         let place = &self.0[i];
         place.slot.store(lease.hold.slot as u64, Relaxed);
         place.announced.store(lease.hold.announced, Relaxed);
-        place.introduced.store(lease.introduced, Relaxed);
+        place.introduced.store(lease.hold.introduced, Relaxed);
         place.state.store(lease.generation, at("pool:return", Release));
     }
 

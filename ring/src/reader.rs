@@ -312,7 +312,7 @@ impl Cursor {
         let waiting = Ok(Step::Found(Found::NotYet { in_flight: true }));
         let now = if self.patience.give_up_after == 0 { 0 } else { crate::clock::monotonic_ns() };
         let seq = self.seq;
-        let hole = self.hole.get_or_insert_with(|| Hole { seq, since: now, suspects: None });
+        let hole = self.hole.get_or_insert(Hole { seq, since: now, suspects: None });
         if hole.seq != seq {
             *hole = Hole { seq, since: now, suspects: None };
         }

@@ -202,14 +202,13 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Bytes that both lists of fields take in front of a payload, their length word included; 0 for none.
-#[inline(always)]
-pub(crate) fn fields_len(lists: [&[Field<'_>]; 2]) -> usize {
-    if lists.iter().all(|list| list.is_empty()) {
-        return 0;
-    }
-    2 + lists.into_iter().flatten().map(Field::encoded_len).sum::<usize>()
+/// Bytes of `fields`, encoded, without the length word in front of them.
+pub(crate) fn encoded_len(fields: &[Field<'_>]) -> usize {
+    fields.iter().map(Field::encoded_len).sum()
 }
+
+/// Bytes of the length word in front of the fields of a record that has any.
+pub(crate) const FIELDS_LEN: usize = 2;
 
 /// The typed fields of a record, in the order they were written. Kinds this version does not know are passed over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -335,11 +334,11 @@ mod tests {
             Field::KeyValue(b"load", Value::Float(0.5)),
             Field::KeyValue(b"ok", Value::Bool(true)),
         ];
-        let mut body = (fields_len([&[], &written]) as u16 - 2).to_le_bytes().to_vec();
+        let mut body = (encoded_len(&written) as u16).to_le_bytes().to_vec();
         for field in &written {
             field.encode(&mut |bytes| body.extend_from_slice(bytes));
         }
-        assert_eq!(body.len(), fields_len([&[], &written]));
+        assert_eq!(body.len(), FIELDS_LEN + encoded_len(&written));
         body.extend_from_slice(b"text");
         let (fields, payload) = split_body(Flags::FIELDS, &body);
         assert_eq!((fields.collect::<Vec<_>>().as_slice(), payload), (&written[..], &b"text"[..]));

@@ -12,7 +12,7 @@ use crate::reader::{Cursor, Read, Seek};
 use crate::record::{Field, Flags, Source};
 use crate::ring::{Ring, Verdict};
 use crate::word::OwnerWord;
-use crate::writer::Draft;
+use crate::writer::{Draft, Hold};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
@@ -132,7 +132,7 @@ proptest! {
         let alive = |_: &_, _| Verdict::Alive;
         let ring = heap.ring(body, &alive);
         let owner = OwnerWord::new(7, 0, 0, 1);
-        let mut hold = ring.claim(owner).unwrap();
+        let mut hold = Hold { introduced: Hold::NEVER, ..ring.claim(owner).unwrap() };
         let mut reference =
             Reference { geometry, pages: VecDeque::from([VecDeque::new()]), words: 0, next_seq: first_seq };
         let follower = || Follower { cursor: Cursor::at(first_seq), start: first_seq, seq: first_seq };
@@ -155,7 +155,7 @@ proptest! {
                     let payload: Vec<u8> = (0..len).map(|i| (reference.next_seq as usize + i) as u8).collect();
                     let (a, b) = payload.split_at(len / 3);
                     let draft = Draft { level: Level::WARN, source: Source::Log, flags: Flags::NONE, fields };
-                    let result = ring.append(&mut hold, (7, 8), &[], &draft, &[a, b]);
+                    let result = ring.append(&mut hold, (7, 8), &draft, &[a, b]);
                     if len + fields_len > max {
                         prop_assert_eq!(result, Err(AppendError::TooLarge { len: len + fields_len, limit: max }));
                     } else {
@@ -201,7 +201,7 @@ fn a_ring_of_128_kib_holds_more_than_971_records_of_100_bytes() {
     let mut hold = ring.claim(OwnerWord::new(7, 0, 0, 1)).unwrap();
     let mut held = Vec::new();
     for seq in 0..5000u64 {
-        ring.append(&mut hold, (7, 7), &[], &Draft::new(Level::INFO), &[&[b'x'; 100]]).unwrap();
+        ring.append(&mut hold, (7, 7), &Draft::new(Level::INFO), &[&[b'x'; 100]]).unwrap();
         held.push(seq + 1 - ring.bounds().unwrap().oldest_seq);
     }
     // All of it is in use just before a page turns, all but a page just after.

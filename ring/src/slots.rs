@@ -3,11 +3,23 @@
 #![forbid(unsafe_code)]
 
 use crate::error::TooManyWriters;
+use crate::layout::Slot;
 use crate::ring::{Ring, Verdict};
 use crate::sync::at;
 use crate::word::OwnerWord;
 use crate::writer::Hold;
 use atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+impl Slot {
+    /// What the owner calls itself, NUL-padded.
+    pub(crate) fn name(&self) -> [u8; 16] {
+        let mut name = [0; 16];
+        for (half, cell) in name.as_chunks_mut().0.iter_mut().zip(&self.comm) {
+            *half = cell.load(Relaxed).to_le_bytes();
+        }
+        name
+    }
+}
 
 impl Ring<'_> {
     /// Claims a slot for `owner`: a free one, else one of somebody dead, else one that nobody has used yet. In this order,
@@ -50,7 +62,7 @@ impl Ring<'_> {
         slot.announce.store(announced, at("claim:idle", Release));
         slot.records.store(0, Relaxed);
         slot.bytes.store(0, Relaxed);
-        Hold { slot: i, announced }
+        Hold { slot: i, announced, introduced: Hold::NOT_YET }
     }
 
     /// Gives back a slot that `owner` holds and announces nothing with.

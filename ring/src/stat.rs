@@ -70,7 +70,7 @@ pub(crate) fn stat(map: &Mapping, identity: Identity) -> Result<Stat, ReadError>
     let writers = ring.slots[..used].iter().enumerate().filter_map(|(i, slot)| {
         let owner = slot.owner.load(Relaxed);
         (owner != OwnerWord::FREE).then(|| {
-            let name = crate::handle::slot_comm(slot);
+            let name = slot.name();
             WriterStat {
                 slot: i,
                 pid: owner.pid(),

@@ -4,12 +4,12 @@
 
 use crate::copy::Filler;
 use crate::error::AppendError;
-use crate::layout::{RECORD_HEADER_LEN, record_words};
+use crate::layout::{RECORD_HEADER_LEN, Slot, record_words};
 use crate::level::Level;
-use crate::record::{Field, Flags, Meta, Source, fields_len};
+use crate::record::{FIELDS_LEN, Field, Flags, Meta, Source, encoded_len};
 use crate::ring::{Page, RETRIES, Ring};
 use crate::sync::{at, fence_at};
-use crate::word::{AnnounceWord, EntryWord};
+use crate::word::{AnnounceWord, EntryWord, HeadWord};
 use atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// A record about to be written.
@@ -37,6 +37,16 @@ impl Draft<'_> {
 pub(crate) struct Hold {
     pub(crate) slot: usize,
     pub(crate) announced: AnnounceWord,
+    /// HEAD's tag of the page on which this writer last wrote down who it is.
+    pub(crate) introduced: u64,
+}
+
+impl Hold {
+    /// No page has this tag: the next record introduces its writer.
+    pub(crate) const NOT_YET: u64 = u64::MAX;
+    /// This writer never introduces itself.
+    #[cfg(test)]
+    pub(crate) const NEVER: u64 = u64::MAX - 1;
 }
 
 /// A place in a page that is ours until it is committed; the announcement keeps the page from being reused.
@@ -45,11 +55,32 @@ pub(crate) struct Reservation<'m> {
     epoch: u64,
     index: u32,
     offset: u32,
+    words: u32,
+    /// Bytes that go in front of the body to say who writes here, 0 for none.
+    introduction: u32,
+}
+
+/// Who a writer is, from its own slot: the fields in front of its first record on each page, so that a page tells who
+/// wrote it when its writers are long gone. No system call.
+struct Introduction {
+    comm: [u8; 16],
+    start: u64,
+    uid: u32,
+}
+
+impl Introduction {
+    fn of(slot: &Slot) -> Self {
+        Self { comm: slot.name(), start: slot.start.load(Relaxed), uid: slot.uid.load(Relaxed) as u32 }
+    }
+
+    fn fields(&self) -> [Field<'_>; 3] {
+        let name = self.comm.split(|&byte| byte == 0).next().unwrap_or_default();
+        [Field::Comm(name), Field::Start(self.start), Field::Uid(self.uid)]
+    }
 }
 
 impl<'m> Ring<'m> {
-    /// Appends one record and gives its sequence. `who` is (pid, tid); `extra` are fields in front of the draft's own,
-    /// left out where the record would become too large with them.
+    /// Appends one record and gives its sequence. `who` is (pid, tid).
     ///
     /// # Errors
     /// Too large, or all pages pinned; nothing was reserved then.
@@ -58,47 +89,67 @@ impl<'m> Ring<'m> {
         &self,
         hold: &mut Hold,
         who: (u32, u32),
-        extra: &[Field<'_>],
         draft: &Draft<'_>,
         payload: &[&[u8]],
     ) -> Result<u64, AppendError> {
         let text: usize = payload.iter().map(|piece| piece.len()).sum();
-        let mut lists = [extra, draft.fields];
-        let mut fields = fields_len(lists);
-        if fields + text > self.geometry.max_body() {
-            lists[0] = &[];
-            fields = fields_len(lists);
-        }
+        let fields = if draft.fields.is_empty() { 0 } else { FIELDS_LEN + encoded_len(draft.fields) };
         let len = fields + text;
         if len > self.geometry.max_body() {
             return Err(AppendError::TooLarge { len, limit: self.geometry.max_body() });
         }
-        let words = record_words(len);
-        let flags = if fields == 0 { draft.flags } else { draft.flags | Flags::FIELDS };
-        let meta = Meta { len: len as u32, level: draft.level, source: draft.source, flags };
         let ticks = self.clock.ticks();
-
-        let place = self.reserve(hold, words)?;
-        self.fill(&place, words, (ticks, meta, who), lists, payload);
+        let place = self.reserve(hold, len, fields != 0)?;
+        if place.introduction == 0 {
+            self.fill(&place, ticks, len, who, &[], draft, payload);
+        } else {
+            self.fill_introduced(hold, &place, ticks, len, who, draft, payload);
+        }
         Ok(self.commit(hold, place, text))
     }
 
-    /// Stores the record's words into a place that is ours.
+    #[cold]
+    #[allow(clippy::too_many_arguments, reason = "the pieces of one record")]
+    fn fill_introduced(
+        &self,
+        hold: &mut Hold,
+        place: &Reservation<'_>,
+        ticks: u64,
+        len: usize,
+        who: (u32, u32),
+        draft: &Draft<'_>,
+        payload: &[&[u8]],
+    ) {
+        let introduction = Introduction::of(&self.slots[hold.slot]);
+        self.fill(place, ticks, len, who, &introduction.fields(), draft, payload);
+        hold.introduced = HeadWord::open(place.epoch).tag();
+    }
+
+    /// Stores a record's words into a place that is ours: `len` bytes of the draft's fields and payload, and `extra` fields
+    /// in front of them.
     #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "the pieces of one record")]
     pub(crate) fn fill(
         &self,
         place: &Reservation<'_>,
-        words: u32,
-        (ticks, meta, who): (u64, Meta, (u32, u32)),
-        lists: [&[Field<'_>]; 2],
+        ticks: u64,
+        len: usize,
+        who: (u32, u32),
+        extra: &[Field<'_>],
+        draft: &Draft<'_>,
         payload: &[&[u8]],
     ) {
-        let data = &place.page.data()[place.offset as usize..(place.offset + words) as usize];
+        let data = &place.page.data()[place.offset as usize..(place.offset + place.words) as usize];
+        let has_fields = !extra.is_empty() || !draft.fields.is_empty();
+        let flags = if has_fields { draft.flags | Flags::FIELDS } else { draft.flags };
+        let len = len as u32 + place.introduction;
+        let meta = Meta { len, level: draft.level, source: draft.source, flags };
         let mut filler = Filler::new(data, self.body);
         filler.header(ticks, meta.pack(), who.0, who.1);
-        if meta.flags.contains(Flags::FIELDS) {
-            filler.push(&((fields_len(lists) - 2) as u16).to_le_bytes());
-            for field in lists.into_iter().flatten() {
+        if has_fields {
+            let bytes = encoded_len(extra) + encoded_len(draft.fields);
+            filler.push(&(bytes as u16).to_le_bytes());
+            for field in extra.iter().chain(draft.fields) {
                 field.encode(&mut |bytes| filler.push(bytes));
             }
         }
@@ -106,16 +157,25 @@ impl<'m> Ring<'m> {
             filler.push(piece);
         }
         let stored = filler.finish();
-        debug_assert_eq!(stored, words as usize, "{RECORD_HEADER_LEN} and {} bytes", meta.len);
+        debug_assert_eq!(stored, place.words as usize, "{RECORD_HEADER_LEN} and {len} bytes");
     }
 
+    /// Reserves room for a record of `len` bytes of fields and payload, and for the writer's introduction where it is due.
     #[inline(always)]
-    pub(crate) fn reserve(&self, hold: &mut Hold, words: u32) -> Result<Reservation<'m>, AppendError> {
+    pub(crate) fn reserve(
+        &self,
+        hold: &mut Hold,
+        len: usize,
+        has_fields: bool,
+    ) -> Result<Reservation<'m>, AppendError> {
         let slot = &self.slots[hold.slot];
         let (index_len, data_words) = (self.geometry.index_len(), self.geometry.data_words());
         let mut misses = 0;
         loop {
             let head = self.header.head.load(at("append:head", Acquire));
+            let due = hold.introduced != head.tag();
+            let introduction = if due { self.introduction_len(hold, len, has_fields) } else { 0 };
+            let words = record_words(len + introduction);
             if head.closed() || head.count() >= index_len || head.offset() + words > data_words {
                 self.advance(hold, head)?;
                 continue;
@@ -135,9 +195,23 @@ impl<'m> Ring<'m> {
             let next = head.with_record(words);
             if self.header.head.compare_exchange(head, next, at("append:reserve", AcqRel), Relaxed).is_ok() {
                 fence_at("append:fill", Release);
-                return Ok(Reservation { page: self.page(epoch), epoch, index: head.count(), offset: head.offset() });
+                let introduction = introduction as u32;
+                let (index, offset) = (head.count(), head.offset());
+                return Ok(Reservation { page: self.page(epoch), epoch, index, offset, words, introduction });
             }
         }
+    }
+
+    /// Bytes of the introduction in front of a body of `len` bytes; 0 where both together would be too large.
+    #[cold]
+    fn introduction_len(&self, hold: &Hold, len: usize, has_fields: bool) -> usize {
+        #[cfg(test)]
+        if hold.introduced == Hold::NEVER {
+            return 0;
+        }
+        let fields = encoded_len(&Introduction::of(&self.slots[hold.slot]).fields());
+        let bytes = if has_fields { fields } else { FIELDS_LEN + fields };
+        if len + bytes > self.geometry.max_body() { 0 } else { bytes }
     }
 
     #[inline(always)]

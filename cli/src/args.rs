@@ -1,0 +1,260 @@
+//! The command line, and nothing but the command line: no file is looked at here.
+
+use crate::run::RunArgs;
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser;
+use clap::{Args, Parser, Subcommand};
+use lapwing_reader_shim::{Format, LevelRange};
+use lapwing_ring::{Level, Location, Purpose};
+use regex::bytes::Regex;
+use std::ffi::OsString;
+
+const AFTER_HELP: &str = "\
+The default ring: $LAPWING_RING, else /run/lapwing/ring if it exists and may be used, else
+$XDG_RUNTIME_DIR/lapwing/ring, else /dev/shm/lapwing-$UID/ring. A bare name is a ring beside it.
+Commands that write make a missing default ring; commands that read never make one.
+
+Exit codes:
+  0  ok, also when whoever reads the output leaves early
+  1  an error, or a filter that matched nothing
+  2  wrong usage
+  3  records were lost, abandoned or stalled, under --fail-on-loss
+  4  the ring is damaged
+
+Examples:
+  lapwing run make -j8
+  lapwing log -p warn -t backup disk nearly full
+  make 2>&1 | lapwing log -t make
+  lapwing tail -f
+  lapwing tail -p warn -o json";
+
+const RUN_EXAMPLES: &str = "\
+The program takes the place of this one, so its exit code is what comes back; 126 where it cannot be run, 127 where
+there is none of that name.
+
+Examples:
+  lapwing run make -j8
+  lapwing run --quiet -- ./server --verbose";
+
+#[derive(Debug, Parser)]
+#[command(name = "lapwing", version, about = "A system-wide debug log with no daemon", after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    Log(LogArgs),
+    Tail(TailArgs),
+    Stat(StatArgs),
+    Create(CreateArgs),
+    Rm(RmArgs),
+}
+
+/// Which ring.
+#[derive(Debug, Args)]
+pub struct RingArgs {
+    /// The ring: a path, or a bare name beside the default ring
+    #[arg(long, value_name = "RING")]
+    pub ring: Option<OsString>,
+}
+
+impl RingArgs {
+    pub fn location(&self, purpose: Purpose) -> Location {
+        Location::find(self.ring.as_deref(), purpose)
+    }
+}
+
+/// Append one record, or each line of standard input
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A line of standard input may begin with a syslog priority, <0> (emerg) to <7> (debug), which is its level then. Lines that
+are too long for a record go into several, marked `cont`.
+
+Examples:
+  lapwing log hello world
+  lapwing log -p err -t db \"cannot open $file\"
+  dmesg -w | lapwing log -t kernel")]
+pub struct LogArgs {
+    /// The level: trace, debug, info, notice, warn, err, crit, alert, emerg, or 1 to 24
+    #[arg(short = 'p', long, value_name = "LEVEL", default_value = "info")]
+    pub level: Level,
+    /// What the record is about
+    #[arg(short, long)]
+    pub tag: Option<OsString>,
+    #[command(flatten)]
+    pub ring: RingArgs,
+    /// The text; words are joined by a space. Without any, standard input is read
+    pub text: Vec<OsString>,
+}
+
+/// Show records, oldest first
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without -n, everything from sequence 0 on is asked for, and what is overwritten already is shown as lost. With -n, what
+exists is. -f alone shows the last 10 and follows.
+
+Formats: short, short-iso, mono, verbose, cat (text alone), json, logfmt, raw (bytes of the payload, nothing between).
+
+Examples:
+  lapwing tail -n 100 -p warn
+  lapwing tail -f -n all -t db
+  lapwing tail -p debug..notice -g 'time ?out'
+  lapwing tail -o json --from-seq 5000 --fail-on-loss")]
+pub struct TailArgs {
+    /// Go on with what is appended from now on, until interrupted
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Show the last N records, or all that exist
+    #[arg(short = 'n', long = "lines", value_name = "N|all")]
+    pub lines: Option<Lines>,
+    /// Newest first
+    #[arg(short, long, conflicts_with = "follow")]
+    pub reverse: bool,
+    /// Begin with this sequence
+    #[arg(long, value_name = "N")]
+    pub from_seq: Option<u64>,
+    /// Only this level and worse, or only the levels from A to B
+    #[arg(short = 'p', long = "level", value_name = "LEVEL|A..B")]
+    pub levels: Option<LevelRange>,
+    /// Only records whose text matches this regular expression
+    #[arg(short = 'g', long = "grep", value_name = "REGEX")]
+    pub pattern: Option<Regex>,
+    /// Only records of this process
+    #[arg(long)]
+    pub pid: Option<u32>,
+    /// Only records with this tag
+    #[arg(short, long)]
+    pub tag: Option<OsString>,
+    /// How records are written
+    #[arg(short, long, value_name = "FORMAT", default_value = "short", value_parser = format_parser())]
+    pub output: Format,
+    /// Exit with 3 if any record was lost, abandoned or stalled
+    #[arg(long)]
+    pub fail_on_loss: bool,
+    /// Wait for records without ever sleeping: the least delay, for a whole processor and slower writers
+    #[arg(long)]
+    pub spin: bool,
+    #[command(flatten)]
+    pub ring: RingArgs,
+}
+
+fn format_parser() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>())
+}
+
+/// What `-n` asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lines {
+    Last(usize),
+    All,
+}
+
+impl std::str::FromStr for Lines {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        match s {
+            "all" => Ok(Self::All),
+            _ => s.parse().map(Self::Last).map_err(|_| "neither a number nor `all`".to_owned()),
+        }
+    }
+}
+
+/// Show geometry, bounds, writers and refused records of a ring
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lapwing stat
+  lapwing stat --json | jq .held")]
+pub struct StatArgs {
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// All there is to know
+    #[arg(short, long, conflicts_with = "json")]
+    pub verbose: bool,
+    #[command(flatten)]
+    pub ring: RingArgs,
+}
+
+/// Make a ring
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Sizes are bytes, or have one of the suffixes K, M, G. All space is allocated at once.
+
+Examples:
+  lapwing create -s 64M big                      beside the default ring
+  lapwing create --mode 0660 --group adm /run/lapwing/ring")]
+pub struct CreateArgs {
+    /// Bytes of all pages, a power of two from 64K up
+    #[arg(short, long, default_value = "16M", value_parser = parse_size)]
+    pub size: u64,
+    /// Bytes of a page, a power of two from 4K to 64K [default: a sixteenth of the size, within these]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub page_size: Option<u64>,
+    /// Permission bits, octal: who reads needs r, who writes needs rw
+    #[arg(long, default_value = "0600", value_parser = parse_mode)]
+    pub mode: u32,
+    /// The group of the file, a name or a number
+    #[arg(long)]
+    pub group: Option<String>,
+    /// The ring: a path, or a bare name beside the default ring
+    pub ring: OsString,
+}
+
+/// Remove a ring. Who has it open keeps it until they end
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Nothing but a ring is removed. A ring that is cut short or of another format version is one.
+
+Examples:
+  lapwing rm big")]
+pub struct RmArgs {
+    /// The ring: a path, or a bare name beside the default ring
+    pub ring: OsString,
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.char_indices().last() {
+        Some((i, 'k' | 'K')) => (&text[..i], 10),
+        Some((i, 'm' | 'M')) => (&text[..i], 20),
+        Some((i, 'g' | 'G')) => (&text[..i], 30),
+        _ => (text, 0),
+    };
+    let number: u64 = digits.parse().map_err(|_| "not a size; sizes are like 65536, 128K, 16M or 1G".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+}
+
+fn parse_mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err("not permission bits; they are octal, like 0660".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_and_modes_are_what_hands_type() {
+        assert_eq!(parse_size("128K"), Ok(128 << 10));
+        assert_eq!(parse_size("65536"), Ok(65536));
+        assert_eq!(parse_size("1g"), Ok(1 << 30));
+        for bad in ["", "K", "1.5M", "-1", "16MB", "1T", "99999999999999G", "é"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+        assert_eq!((parse_mode("0660"), parse_mode("644")), (Ok(0o660), Ok(0o644)));
+        assert!(parse_mode("8").is_err() && parse_mode("4755").is_err());
+    }
+}

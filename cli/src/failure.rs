@@ -1,0 +1,63 @@
+//! Why a command fails, what it says then, and the exit code: the table in `lapwing --help`.
+
+use lapwing_reader_shim::FollowError;
+use lapwing_ring::{AppendError, Error, GeometryError, ReadError};
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub const NOTHING_MATCHED: u8 = 1;
+pub const LOSS: u8 = 3;
+const ERROR: u8 = 1;
+const USAGE: u8 = 2;
+const DAMAGED: u8 = 4;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Ring(#[from] Error),
+    #[error("{}: {source}", path.display())]
+    Read { path: PathBuf, source: ReadError },
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
+    #[error("{refused} records were refused, the last because: {last}")]
+    Refused { refused: u64, last: AppendError },
+    #[error("cannot write the output: {0}")]
+    Output(io::Error),
+    #[error("cannot read standard input: {0}")]
+    Input(io::Error),
+    #[error("no group {name:?} in /etc/group; a number does as well")]
+    Group { name: String },
+    #[error("{}: cannot be removed: {source}", path.display())]
+    Remove { path: PathBuf, source: io::Error },
+}
+
+impl Failure {
+    pub fn follow(path: PathBuf) -> impl FnOnce(FollowError) -> Self {
+        move |error| match error {
+            FollowError::Read(source) => Self::Read { path, source },
+            FollowError::Write(error) => Self::Output(error),
+        }
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            // So short that nothing says it ever was a ring.
+            Self::Ring(Error::Truncated { len: ..8, .. }) => ERROR,
+            Self::Ring(Error::Truncated { .. } | Error::BadGeometry { .. }) | Self::Read { .. } => DAMAGED,
+            Self::Refused { last: AppendError::Damaged, .. } => DAMAGED,
+            Self::Geometry(_) => USAGE,
+            _ => ERROR,
+        }
+    }
+
+    /// Says it on stderr.
+    pub fn report(self) -> ExitCode {
+        let code = self.code();
+        if code != 0 {
+            eprintln!("lapwing: {self}");
+        }
+        ExitCode::from(code)
+    }
+}

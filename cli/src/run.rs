@@ -1,0 +1,162 @@
+//! `lapwing run`: starts a program in place of this one, with the library preloaded that captures its output.
+
+#![forbid(unsafe_code)]
+
+use clap::{Args, ValueEnum};
+use lapwing_ring::{Location, Log, Purpose};
+use lapwing_writer_shim::environment::{self, Environment, Streams};
+use lapwing_writer_shim::program;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// Where to find the library, if not beside this program.
+const LIBRARY_VARIABLE: &str = "LAPWING_PRELOAD";
+const LIBRARY: &str = "liblapwing_preload.so";
+const LD_PRELOAD: &str = "LD_PRELOAD";
+
+/// As env(1): the program was found and cannot be run; the program was not found.
+const CANNOT_RUN: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+/// Run a program; what it prints goes into the ring too
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// How its output is captured
+    #[arg(long, value_enum, default_value_t = Capture::Auto)]
+    capture: Capture,
+    /// What is captured goes into the ring only
+    #[arg(short, long)]
+    quiet: bool,
+    /// When standard output leaves the program's buffer, if it is no terminal
+    #[arg(long, value_enum, default_value_t = Buffer::Line)]
+    buffer: Buffer,
+    /// A path, or a name beside the default ring
+    #[arg(long, value_name = "RING")]
+    ring: Option<OsString>,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Capture {
+    /// By the best way there is
+    Auto,
+    /// By a preloaded library
+    Preload,
+    /// Not at all
+    Off,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Buffer {
+    /// At every line, so that a program which dies has said what it printed
+    Line,
+    /// As the program has it
+    Keep,
+}
+
+/// Executes `lapwing run`. Comes back only if the program could not be started.
+pub fn run(args: &RunArgs) -> ExitCode {
+    let (name, arguments) = args.command.split_first().expect("clap requires a command");
+    let mut command = Command::new(name);
+    command.args(arguments);
+    if args.capture != Capture::Off
+        && let Err(reason) = prepare(args, name, &mut command)
+    {
+        eprintln!("lapwing: {reason}");
+        return ExitCode::FAILURE;
+    }
+    let error = command.exec();
+    eprintln!("lapwing: {}: {error}", name.display());
+    ExitCode::from(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN })
+}
+
+/// Sets the environment that makes the program write to the ring.
+fn prepare(args: &RunArgs, name: &OsStr, command: &mut Command) -> Result<(), String> {
+    let location = Location::find(args.ring.as_deref(), Purpose::Write);
+    location.ensure().map_err(|error| error.to_string())?;
+    // Whoever cannot write to it should hear so now: the library will not say a word.
+    Log::open(location.path()).map_err(|error| error.to_string())?;
+    let ring = std::path::absolute(location.path()).map_err(|error| format!("the current folder: {error}"))?;
+    let library = library()?;
+    let preload = with_library(env::var_os(LD_PRELOAD), &library)?;
+
+    let path = env::var_os("PATH").unwrap_or_default();
+    if let Some(obstacle) = program::find(name, &path).and_then(|file| program::obstacle(&file)) {
+        eprintln!("lapwing: {}: {obstacle}, so what it prints itself will not be in the ring", name.display());
+    }
+
+    let buffer = match args.buffer {
+        Buffer::Line => environment::Buffer::Line,
+        Buffer::Keep => environment::Buffer::Keep,
+    };
+    let environment = Environment { ring, streams: Streams::of_process(), quiet: args.quiet, buffer };
+    command.env(LD_PRELOAD, preload);
+    for (variable, value) in environment.variables() {
+        match value {
+            Some(value) => command.env(variable, value),
+            None => command.env_remove(variable),
+        };
+    }
+    Ok(())
+}
+
+/// The library: the one that is named, else in the place where cargo builds it, else where packages put it.
+fn library() -> Result<PathBuf, String> {
+    let named = env::var_os(LIBRARY_VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
+    let places = match named {
+        Some(file) => vec![std::path::absolute(&file).unwrap_or(file)],
+        None => {
+            let program = env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
+            let folder = program.parent().unwrap_or(Path::new("/"));
+            let up = folder.parent().unwrap_or(Path::new("/"));
+            vec![folder.join("deps").join(LIBRARY), up.join("lib/lapwing").join(LIBRARY)]
+        }
+    };
+    if let Some(found) = places.iter().find(|place| place.is_file()) {
+        return Ok(found.clone());
+    }
+    let looked: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+    Err(format!(
+        "no library to capture with, looked for {}; name it in ${LIBRARY_VARIABLE}, or run without capture by --capture off",
+        looked.join(" and ")
+    ))
+}
+
+/// The value of LD_PRELOAD with our library at its end, once.
+fn with_library(value: Option<OsString>, library: &Path) -> Result<OsString, String> {
+    // The loader takes these for the end of a name, and knows no way to quote them.
+    let is_separator = |byte: &u8| *byte == b':' || byte.is_ascii_whitespace();
+    if library.as_os_str().as_bytes().iter().any(is_separator) {
+        return Err(format!("{}: a preloaded library cannot have a space or a colon in its path", library.display()));
+    }
+    let Some(mut value) = value.filter(|value| !value.is_empty()) else { return Ok(library.into()) };
+    if !value.as_bytes().split(is_separator).any(|known| known == library.as_os_str().as_bytes()) {
+        value.push(":");
+        value.push(library);
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_is_added_behind_others_and_only_once() {
+        let ours = Path::new("/l/ours.so");
+        let with = |value: Option<&str>| with_library(value.map(OsString::from), ours).unwrap();
+        assert_eq!(with(None), "/l/ours.so");
+        assert_eq!(with(Some("")), "/l/ours.so");
+        assert_eq!(with(Some("a.so b.so")), "a.so b.so:/l/ours.so");
+        assert_eq!(with(Some("a.so:/l/ours.so b.so")), "a.so:/l/ours.so b.so");
+        assert_eq!(with(Some("/l/ours.so.1")), "/l/ours.so.1:/l/ours.so");
+        assert!(with_library(None, Path::new("/my libraries/ours.so")).is_err());
+    }
+}

@@ -1,0 +1,96 @@
+//! A folder of its own for every test, and the real command run in it.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::fs::{Permissions, set_permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+pub struct Sandbox {
+    folder: TempDir,
+}
+
+impl Sandbox {
+    pub fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+        Self { folder }
+    }
+
+    /// With a ring of `size` that every command takes for the default ring.
+    pub fn with_ring(size: &str) -> Self {
+        let sandbox = Self::new();
+        let path = sandbox.path("ring");
+        let created = sandbox.run(&["create", "-s", size, path.to_str().unwrap()]);
+        assert_eq!((created.code, created.stderr.as_str()), (0, ""));
+        sandbox
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.command_without_ring(args);
+        command.env("LAPWING_RING", self.path("ring"));
+        command
+    }
+
+    /// Finds its default ring through `$XDG_RUNTIME_DIR`.
+    pub fn command_without_ring(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lapwing"));
+        command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env_remove("LAPWING_RING").env("XDG_RUNTIME_DIR", self.folder.path()).env("TZ", "UTC");
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Done {
+        Done::of(self.command(args).output().unwrap())
+    }
+
+    /// A run that has to succeed; gives its output.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let done = self.run(args);
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{args:?}");
+        done.stdout
+    }
+
+    pub fn run_with_input(&self, args: &[&str], input: &[u8]) -> Done {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        Done::of(child.wait_with_output().unwrap())
+    }
+
+    /// Appends each line as one record.
+    pub fn log_lines(&self, lines: impl IntoIterator<Item = impl std::fmt::Display>) {
+        let input: String = lines.into_iter().map(|line| format!("{line}\n")).collect();
+        let done = self.run_with_input(&["log"], input.as_bytes());
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""));
+    }
+}
+
+pub struct Done {
+    pub code: i32,
+    pub stdout: String,
+    pub raw: Vec<u8>,
+    pub stderr: String,
+}
+
+impl Done {
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            raw: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    pub fn lines(&self) -> Vec<&str> {
+        self.stdout.lines().collect()
+    }
+}

@@ -1,0 +1,143 @@
+//! The walk along a ring that every reading command makes.
+
+use crate::loss::{Loss, LossKind};
+use crate::names::{Names, Who};
+use lapwing_ring::{Bounds, Read, ReadError, Reader, Record, Seek};
+use std::io;
+
+/// What a walk comes by.
+#[derive(Clone, Copy, PartialEq, Debug)]
+#[allow(missing_docs)]
+pub enum Item<'a> {
+    Record(Record<'a>, Who<'a>),
+    Loss(Loss),
+}
+
+/// What one step came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// A record or a gap was passed.
+    Moved,
+    /// There was nothing to read.
+    Waiting,
+}
+
+/// Why a walk ended.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// The ring is damaged.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// What was read could not be handed on.
+    #[error(transparent)]
+    Write(#[from] io::Error),
+}
+
+/// A reader that knows names and joins gaps.
+pub struct Follow {
+    reader: Reader,
+    names: Names,
+    /// A loss that the next gap may still prolong.
+    loss: Option<Loss>,
+}
+
+impl Follow {
+    /// Walks with `reader`, from where it stands.
+    pub fn new(reader: Reader) -> Self {
+        Self { reader, names: Names::default(), loss: None }
+    }
+
+    /// Stands before `seq`, knowing the names of those who wrote around it. What is overwritten already will be lost.
+    ///
+    /// # Errors
+    /// The ring is damaged.
+    pub fn start_at(&mut self, seq: u64) -> Result<(), ReadError> {
+        self.loss = None;
+        self.names.ask = true;
+        // Writers introduce themselves on every page, but the one that opens a page does so in its second record there.
+        // So: from in front of the page to behind it.
+        let oldest = self.reader.bounds()?.oldest_seq;
+        let page = self.reader.identity().geometry.index_len() as u64;
+        let (from, to) = (seq.saturating_sub(page).max(oldest), seq.max(oldest).saturating_add(page));
+        self.reader.seek(Seek::Seq(from))?;
+        while self.reader.seq() < to {
+            match self.reader.next() {
+                Ok(Read::Record(record)) => self.names.learn(&record),
+                Ok(Read::NotYet { .. }) => break,
+                Ok(_) => {}
+                // To be said when the walk comes here.
+                Err(_) => break,
+            }
+        }
+        self.reader.seek(Seek::Seq(seq))?;
+        Ok(())
+    }
+
+    /// The next sequence.
+    pub fn seq(&self) -> u64 {
+        self.reader.seq()
+    }
+
+    /// The ends of the log now.
+    ///
+    /// # Errors
+    /// The ring is damaged.
+    pub fn bounds(&self) -> Result<Bounds, ReadError> {
+        self.reader.bounds()
+    }
+
+    /// Waits a little; see [`Reader::pause`].
+    pub fn pause(&mut self) {
+        self.reader.pause();
+    }
+
+    /// Reads once and hands on what there is: at most one loss and the record behind it.
+    ///
+    /// Neighbouring gaps of one kind are handed on as one loss, when something else follows or nothing is in flight.
+    ///
+    /// # Errors
+    /// The ring is damaged, or what `each` said.
+    pub fn step(&mut self, mut each: impl FnMut(Item<'_>) -> io::Result<()>) -> Result<Progress, FollowError> {
+        if self.names.ask {
+            self.names.learn_table(&self.reader.stat()?.writers);
+        }
+        let (kind, gap) = match self.reader.next()? {
+            Read::Record(record) => {
+                if let Some(loss) = self.loss.take() {
+                    each(Item::Loss(loss))?;
+                }
+                self.names.learn(&record);
+                each(Item::Record(record, self.names.who(&record)))?;
+                return Ok(Progress::Moved);
+            }
+            Read::NotYet { in_flight } => {
+                if !in_flight {
+                    self.finish(each)?;
+                }
+                return Ok(Progress::Waiting);
+            }
+            Read::Lost(gap) => {
+                // Introductions were lost too.
+                self.names.ask = true;
+                (LossKind::Lost, gap)
+            }
+            Read::Abandoned(gap) => (LossKind::Abandoned, gap),
+            Read::Stalled(gap) => (LossKind::Stalled, gap),
+        };
+        let found = Loss { kind, gap };
+        if !self.loss.as_mut().is_some_and(|loss| loss.extend(found))
+            && let Some(loss) = self.loss.replace(found)
+        {
+            each(Item::Loss(loss))?;
+        }
+        Ok(Progress::Moved)
+    }
+
+    /// Hands on the loss that is still held back.
+    ///
+    /// # Errors
+    /// What `each` said.
+    pub fn finish(&mut self, mut each: impl FnMut(Item<'_>) -> io::Result<()>) -> io::Result<()> {
+        self.loss.take().map_or(Ok(()), |loss| each(Item::Loss(loss)))
+    }
+}

@@ -1,0 +1,156 @@
+//! The formats. Whoever shows a record, anywhere in Lapwing, does it with this.
+//!
+//! ```text
+//! short      Nov 21 05:53:42.123456 comm[pid] <warn> text                       no level where it is info
+//! short-iso  2026-11-21T05:53:42.123456+01:00 comm[pid] <warn> text
+//! mono       [  123.456789] comm[pid] <warn> text
+//! verbose    seq=12 Nov 21 05:53:42.123456789 comm[pid] tid=7 level=info src=api [tag=..] [flags=a,b] [key=value ..] : text
+//! cat        text
+//! json       one object a line
+//! logfmt     seq=12 time=.. mono_ns=.. pid=.. tid=.. comm=.. level=.. src=.. [tag=..] [uid=..] [flags=a,b] [key=value ..] text=..
+//! raw        the payload's bytes and nothing between them
+//! ```
+//!
+//! A loss is a line of its own, `*** 1234 records lost (seq 77..1310) ***`, in `json` and `logfmt` in their own way.
+//! `cat` and `raw` are data alone, so there it is a notice, to be written elsewhere.
+
+use crate::escape::push_escaped;
+use crate::loss::Loss;
+use crate::names::Who;
+use crate::wall_clock::WallClock;
+use crate::{json, logfmt};
+use lapwing_ring::{Level, Record};
+use std::fmt;
+use std::io::Write;
+use std::str::FromStr;
+
+/// How records are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[allow(missing_docs)]
+pub enum Format {
+    #[default]
+    Short,
+    ShortIso,
+    Mono,
+    Verbose,
+    Cat,
+    Json,
+    Logfmt,
+    Raw,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 8] =
+        [Self::Short, Self::ShortIso, Self::Mono, Self::Verbose, Self::Cat, Self::Json, Self::Logfmt, Self::Raw];
+
+    /// The name, for instance `short-iso`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Short => "short",
+            Self::ShortIso => "short-iso",
+            Self::Mono => "mono",
+            Self::Verbose => "verbose",
+            Self::Cat => "cat",
+            Self::Json => "json",
+            Self::Logfmt => "logfmt",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A text that names no format.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0:?} is no format; formats are {names}", names = Format::ALL.map(Format::name).join(", "))]
+pub struct UnknownFormat(String);
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(s: &str) -> Result<Self, UnknownFormat> {
+        Self::ALL.into_iter().find(|format| format.name() == s).ok_or_else(|| UnknownFormat(s.to_owned()))
+    }
+}
+
+/// Makes text of records and losses, in one format.
+pub struct Renderer {
+    format: Format,
+    to_terminal: bool,
+    clock: WallClock,
+}
+
+impl Renderer {
+    /// `to_terminal`: what reads this would obey control characters, so `cat` escapes them too.
+    pub fn new(format: Format, to_terminal: bool) -> Self {
+        let clock = match format {
+            Format::Short | Format::Mono | Format::Cat | Format::Raw => WallClock::short(6),
+            Format::Verbose => WallClock::short(9),
+            Format::ShortIso => WallClock::iso(),
+            Format::Json | Format::Logfmt => WallClock::utc(),
+        };
+        Self { format, to_terminal, clock }
+    }
+
+    /// Appends `record` to `out`, with a newline behind it except in `raw`.
+    pub fn record(&mut self, out: &mut Vec<u8>, record: &Record<'_>, who: &Who<'_>) {
+        match self.format {
+            Format::Raw => return out.extend_from_slice(record.payload),
+            Format::Cat if !self.to_terminal => out.extend_from_slice(record.payload),
+            Format::Cat => push_escaped(out, record.payload),
+            Format::Json => json::push_record(out, &mut self.clock, record, who),
+            Format::Logfmt => logfmt::push_record(out, &mut self.clock, record, who),
+            Format::Verbose => self.verbose(out, record, who),
+            Format::Short | Format::ShortIso | Format::Mono => {
+                if self.format == Format::Mono {
+                    let (seconds, micros) = (record.mono_ns / 1_000_000_000, record.mono_ns / 1000 % 1_000_000);
+                    let _ = write!(out, "[{seconds:5}.{micros:06}]");
+                } else {
+                    self.clock.push(out, record.real_ns);
+                }
+                out.push(b' ');
+                push_escaped(out, who.comm);
+                let _ = write!(out, "[{}] ", record.pid);
+                if record.level != Level::INFO {
+                    let _ = write!(out, "<{}> ", record.level);
+                }
+                push_escaped(out, record.payload);
+            }
+        }
+        out.push(b'\n');
+    }
+
+    fn verbose(&mut self, out: &mut Vec<u8>, record: &Record<'_>, who: &Who<'_>) {
+        let _ = write!(out, "seq={} ", record.seq);
+        self.clock.push(out, record.real_ns);
+        out.push(b' ');
+        logfmt::push_value(out, who.comm);
+        let _ = write!(out, "[{}] tid={} level={} src={}", record.pid, record.tid, record.level, record.source);
+        logfmt::push_extras(out, record, None);
+        out.extend_from_slice(b" : ");
+        push_escaped(out, record.payload);
+    }
+
+    /// Appends `loss` to `out`, with a newline behind it.
+    pub fn loss(&self, out: &mut Vec<u8>, loss: &Loss) {
+        match self.format {
+            Format::Json => json::push_loss(out, loss),
+            Format::Logfmt => logfmt::push_loss(out, loss),
+            _ => {
+                let (kind, gap) = (loss.kind.name(), loss.gap);
+                let _ = write!(out, "*** {} records {kind} (seq {}..{}) ***", gap.count, gap.first, gap.last());
+            }
+        }
+        out.push(b'\n');
+    }
+
+    /// Is a loss no part of the data in this format?
+    pub fn loss_is_notice(&self) -> bool {
+        matches!(self.format, Format::Cat | Format::Raw)
+    }
+}

@@ -1,0 +1,205 @@
+//! From what a program writes to records in the ring.
+#![allow(unsafe_code)]
+
+use crate::calm::apart;
+use crate::state::State;
+use lapwing_ring::{Draft, Flags, Level, Log, Source};
+use lapwing_writer_shim::environment::{Stream, Streams};
+use lapwing_writer_shim::lines::{self, Lines};
+use libc::{c_int, iovec, ssize_t};
+use std::ptr;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicPtr};
+
+/// Everything the hooks need, made once by the constructor and never freed.
+pub(crate) struct Capture {
+    pub(crate) log: Log,
+    pub(crate) state: &'static State,
+    pub(crate) streams: Streams,
+    pub(crate) quiet: bool,
+    /// The longest text of one record.
+    pub(crate) limit: usize,
+    /// The program's own destructors are through. What is still written comes from the C library's flush, or from nobody
+    /// who would finish a line, so no line waits any more.
+    pub(crate) is_ending: AtomicBool,
+}
+
+static CAPTURE: AtomicPtr<Capture> = AtomicPtr::new(ptr::null_mut());
+
+impl Capture {
+    /// Turns the hooks on.
+    pub(crate) fn publish(self) {
+        CAPTURE.store(Box::into_raw(Box::new(self)), Release);
+    }
+
+    /// `None`: nothing is captured in this process.
+    #[inline(always)]
+    pub(crate) fn get() -> Option<&'static Self> {
+        // SAFETY: null, or what `publish` leaked.
+        unsafe { CAPTURE.load(Acquire).as_ref() }
+    }
+
+    /// Records the first `len` bytes of `text`, in pieces, if `fd` is one of the streams.
+    ///
+    /// # Safety
+    /// The pieces are memory that can be read, at least `len` bytes together.
+    unsafe fn record(&self, fd: c_int, text: &[iovec], len: usize) -> Option<()> {
+        let stream = self.state.stream(fd, &self.streams)?;
+        // For children made without the C library's fork.
+        self.state.claim();
+        let mut sink = |text: &[&[u8]], level, flags| self.append(stream, text, level, flags);
+        let ending = self.is_ending.load(Relaxed);
+        if let Some(mut unfinished) = self.state.unfinished(stream, self.limit) {
+            // SAFETY: the caller's promise.
+            unsafe { pieces(text, len, |piece| unfinished.push(piece, &mut sink)) };
+            if ending {
+                unfinished.flush(&mut sink);
+            }
+        } else if let Some(mut spare) = self.state.spare(self.limit) {
+            // SAFETY: the caller's promise.
+            unsafe { pieces(text, len, |piece| spare.push(piece, &mut sink)) };
+            spare.flush(&mut sink);
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { pieces(text, len, |piece| lines::split(piece, self.limit, &mut sink)) };
+        }
+        if ending {
+            self.log.release();
+        }
+        Some(())
+    }
+
+    fn append(&self, stream: Stream, text: &[&[u8]], level: Level, flags: Flags) {
+        let source = match stream {
+            Stream::Out => Source::Stdout,
+            Stream::Err => Source::Stderr,
+        };
+        // The ring counts what it refuses; there is nobody else to tell.
+        let _ = self.log.append_slices(&Draft { level, source, flags, fields: &[] }, text);
+    }
+
+    /// Before this image ends: unfinished lines go out, and the ring's slots go back.
+    fn leave(&self) {
+        // What a vfork child has changed about its descriptors must not be taken for its parent's.
+        self.state.forget(libc::STDOUT_FILENO);
+        self.state.forget(libc::STDERR_FILENO);
+        if !self.state.is_ours() {
+            return;
+        }
+        for stream in [Stream::Out, Stream::Err] {
+            if let Some(mut unfinished) = self.state.unfinished(stream, self.limit) {
+                Lines::flush(&mut unfinished, |text, level, flags| self.append(stream, text, level, flags));
+            }
+        }
+        self.log.release();
+    }
+}
+
+/// Hands out the first `len` bytes of `text`.
+///
+/// # Safety
+/// The pieces are memory that can be read, at least `len` bytes together.
+#[inline]
+unsafe fn pieces(text: &[iovec], mut len: usize, mut each: impl FnMut(&[u8])) {
+    for piece in text {
+        let now = piece.iov_len.min(len);
+        if now != 0 {
+            // SAFETY: the caller's promise; a piece of no length may have no address.
+            each(unsafe { std::slice::from_raw_parts(piece.iov_base.cast::<u8>(), now) });
+        }
+        len -= now;
+    }
+}
+
+#[inline(always)]
+fn of(fd: c_int) -> Option<&'static Capture> {
+    if fd == libc::STDOUT_FILENO || fd == libc::STDERR_FILENO { Capture::get() } else { None }
+}
+
+/// To be asked before the real call: takes all of `text` if the ring alone is to have it, and gives what to return.
+///
+/// # Safety
+/// `text` and `count` are as writev(2) wants them.
+#[inline(always)]
+pub(crate) unsafe fn divert(fd: c_int, text: *const iovec, count: usize) -> Option<ssize_t> {
+    let capture = of(fd)?;
+    if !capture.quiet {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { take(capture, fd, text, count) }
+}
+
+/// To be called behind the real call: records what it says it has written.
+///
+/// # Safety
+/// `count` pieces of memory that can be read, at least `written` bytes together.
+#[inline(always)]
+pub(crate) unsafe fn tee(fd: c_int, text: *const iovec, count: usize, written: ssize_t) {
+    if written > 0
+        && let Some(capture) = of(fd)
+        && !capture.quiet
+    {
+        // SAFETY: the caller's promise.
+        unsafe { copy(capture, fd, text, count, written as usize) }
+    }
+}
+
+/// # Safety
+/// As [`tee`].
+#[inline(never)]
+unsafe fn copy(capture: &Capture, fd: c_int, text: *const iovec, count: usize, written: usize) {
+    apart(|| {
+        // SAFETY: the caller's promise.
+        let text = unsafe { std::slice::from_raw_parts(text, count) };
+        // SAFETY: the caller's promise.
+        unsafe { capture.record(fd, text, written) }
+    });
+}
+
+/// Records all of `text`, and gives its length as write(2) would. `None`: that is for the real call to say.
+///
+/// # Safety
+/// As [`divert`].
+#[inline(never)]
+unsafe fn take(capture: &Capture, fd: c_int, text: *const iovec, count: usize) -> Option<ssize_t> {
+    if !(1..=libc::UIO_MAXIOV as usize).contains(&count) {
+        return None;
+    }
+    apart(|| {
+        // SAFETY: the caller's promise.
+        let text = unsafe { std::slice::from_raw_parts(text, count) };
+        let len = text.iter().try_fold(0, |sum: ssize_t, piece| sum.checked_add_unsigned(piece.iov_len))?;
+        // SAFETY: the caller's promise.
+        unsafe { capture.record(fd, text, len as usize) }?;
+        Some(len)
+    })?
+}
+
+/// In a forked child, and in the constructor: finds out who we are before anybody else could.
+///
+/// A vfork child shares our memory. Were it the first to append, the ring would take its pid for that of this process.
+pub(crate) fn introduce() {
+    if let Some(capture) = Capture::get() {
+        apart(|| {
+            capture.state.claim();
+            // Gives nothing back, there is nothing yet; but asks who we are.
+            capture.log.release();
+        });
+    }
+}
+
+/// Before this image ends by `_exit` or exec.
+pub(crate) fn leave() {
+    if let Some(capture) = Capture::get() {
+        apart(|| capture.leave());
+    }
+}
+
+/// Behind the program's own destructors.
+pub(crate) fn end() {
+    if let Some(capture) = Capture::get() {
+        capture.is_ending.store(true, Relaxed);
+        leave();
+    }
+}

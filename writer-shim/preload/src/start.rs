@@ -1,0 +1,97 @@
+//! The constructor, which decides whether anything is captured in this process, and the destructor.
+#![allow(unsafe_code)]
+
+use crate::calm::apart;
+use crate::capture::{Capture, end, introduce};
+use crate::state::State;
+use crate::{real, stdio};
+use lapwing_ring::Log;
+use lapwing_writer_shim::environment::{Buffer, Environment};
+use lapwing_writer_shim::lines::limit_for;
+use std::ffi::{CStr, c_char};
+use std::ptr;
+use std::sync::atomic::AtomicBool;
+
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = construct;
+
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static DESTRUCTOR: extern "C" fn() = destruct;
+
+unsafe extern "C" {
+    static stdout: *mut libc::FILE;
+}
+
+#[cfg_attr(test, allow(dead_code))]
+extern "C" fn construct() {
+    apart(|| {
+        real::find_all();
+        start();
+    });
+}
+
+#[cfg_attr(test, allow(dead_code))]
+extern "C" fn destruct() {
+    end();
+}
+
+extern "C" fn after_fork() {
+    introduce();
+}
+
+/// Everything that may allocate or take a lock happens here, before the program has a second thread. Nothing to do, or
+/// anything missing: the hooks pass everything on.
+fn start() -> Option<()> {
+    let environment = Environment::read(|name| std::env::var_os(name))?;
+    if is_lapwing() {
+        return None;
+    }
+    // A panic of ours is nobody's business; without this it would be printed.
+    std::panic::set_hook(Box::new(|_| {}));
+    // The mapping outlives the descriptor, so that a program may close everything it does not know.
+    let log = Log::open(&environment.ring).ok()?;
+    let limit = limit_for(log.max_body());
+    let state = State::map()?;
+    if environment.buffer == Buffer::Line {
+        flush_at_every_line(state, &environment);
+    }
+    let (streams, quiet, is_ending) = (environment.streams, environment.quiet, AtomicBool::new(false));
+    Capture { log, state, streams, quiet, limit, is_ending }.publish();
+    introduce();
+    // SAFETY: the handler is a function of this library, which is never unloaded. Without it only a vfork child's pid would
+    // be at stake, so a failure is no reason to stop.
+    unsafe { libc::pthread_atfork(None, None, Some(after_fork)) };
+    stdio::hook();
+    Some(())
+}
+
+/// Is this our own command? What it prints comes out of the ring, and must not go back in.
+fn is_lapwing() -> bool {
+    // SAFETY: only looks up a table.
+    let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const c_char;
+    if name.is_null() {
+        return false;
+    }
+    // SAFETY: the kernel put the name of the program there, NUL-terminated, for as long as it runs.
+    let name = unsafe { CStr::from_ptr(name) }.to_bytes();
+    name.rsplit(|&byte| byte == b'/').next() == Some(b"lapwing")
+}
+
+/// What a program has printed is then out when it dies. Terminals have it so anyway.
+fn flush_at_every_line(state: &State, environment: &Environment) {
+    if state.stream(libc::STDOUT_FILENO, &environment.streams).is_none() {
+        return;
+    }
+    // SAFETY: no preconditions.
+    if unsafe { libc::isatty(libc::STDOUT_FILENO) } == 1 {
+        return;
+    }
+    // SAFETY: a variable of the C library, set before any constructor runs.
+    let file = unsafe { stdout };
+    // SAFETY: an open stream; no buffer is passed, so stdio makes its own.
+    unsafe { libc::setvbuf(file, ptr::null_mut(), libc::_IOLBF, 0) };
+}

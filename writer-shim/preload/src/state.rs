@@ -1,0 +1,225 @@
+//! What a process remembers between two writes: what its descriptors are open on, and its unfinished lines.
+//!
+//! All of it lies in memory that the kernel wipes in a forked child, and zeros are a valid beginning. So a child starts
+//! without its parent's unfinished line and without a lock that a thread of its parent held, and nobody has to ask for the
+//! pid to find out.
+#![allow(unsafe_code)]
+
+use lapwing_writer_shim::environment::{Stream, Streams};
+use lapwing_writer_shim::identity::FileId;
+use lapwing_writer_shim::lines::Lines;
+use libc::c_int;
+use std::cell::UnsafeCell;
+use std::ops::{Deref, DerefMut};
+use std::ptr;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
+
+/// Buffers for writes that come while the stream's own buffer is taken: as many writes at once as the ring's handle has
+/// slots for. What is not used takes no memory.
+const SPARE: usize = 62;
+
+#[repr(C)]
+pub(crate) struct State {
+    /// The process whose state this is; 0 before its first record. A vfork child, which shares this memory, has another.
+    pid: AtomicU32,
+    /// What descriptors 1 and 2 are open on.
+    files: [Known; 2],
+    /// The two streams', then the spare ones.
+    assemblies: [Assembly; 2 + SPARE],
+}
+
+static STATE: AtomicPtr<State> = AtomicPtr::new(ptr::null_mut());
+
+impl State {
+    /// Maps the one state of this process. `None`: no memory.
+    pub(crate) fn map() -> Option<&'static Self> {
+        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a fresh anonymous mapping, no address asked for.
+        let base = unsafe { libc::mmap(ptr::null_mut(), size_of::<Self>(), protection, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return None;
+        }
+        STATE.store(base.cast(), Release);
+        // SAFETY: advice on the whole of the mapping just made.
+        if unsafe { libc::madvise(base, size_of::<Self>(), libc::MADV_WIPEONFORK) } != 0 {
+            // An old kernel, or an emulator: the C library tells the child instead.
+            // SAFETY: the handler is a function of this library, which is never unloaded.
+            if unsafe { libc::pthread_atfork(None, None, Some(wipe_after_fork)) } != 0 {
+                return None;
+            }
+        }
+        Self::get()
+    }
+
+    /// The state of this process, if it was mapped.
+    #[inline(always)]
+    pub(crate) fn get() -> Option<&'static Self> {
+        // SAFETY: null, or memory that is never unmapped, aligned to a page, all zeros at first; zeros are a valid State,
+        // and everything in it is atomic or guarded by `Assembly::held`.
+        unsafe { STATE.load(Acquire).as_ref() }
+    }
+
+    /// Which stream `fd` (1 or 2) is, if it is one. Asks the kernel at most every ten milliseconds.
+    #[inline]
+    pub(crate) fn stream(&self, fd: c_int, streams: &Streams) -> Option<Stream> {
+        self.files.get(usize::try_from(fd).ok()?.wrapping_sub(1))?.stream(fd, streams)
+    }
+
+    /// Forgets what `fd` is open on.
+    #[inline]
+    pub(crate) fn forget(&self, fd: c_int) {
+        if let Some(known) = usize::try_from(fd).ok().and_then(|fd| self.files.get(fd.wrapping_sub(1))) {
+            known.forget();
+        }
+    }
+
+    /// Writes down whose state this is. A system call the first time.
+    #[inline]
+    pub(crate) fn claim(&self) {
+        if self.pid.load(Relaxed) == 0 {
+            self.pid.store(getpid(), Relaxed);
+        }
+    }
+
+    /// Is this memory our own? False where nothing was recorded yet, and in a vfork child. A system call.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.pid.load(Relaxed) == getpid()
+    }
+
+    /// The stream's unfinished line, unless somebody is at it right now: another thread, or whom a signal interrupted.
+    #[inline]
+    pub(crate) fn unfinished(&self, stream: Stream, limit: usize) -> Option<Held<'_>> {
+        self.assemblies[stream as usize].try_hold(limit)
+    }
+
+    /// A buffer for the length of one write.
+    pub(crate) fn spare(&self, limit: usize) -> Option<Held<'_>> {
+        self.assemblies[2..].iter().find_map(|spare| spare.try_hold(limit))
+    }
+}
+
+extern "C" fn wipe_after_fork() {
+    if let Some(state) = State::get() {
+        state.pid.store(0, Relaxed);
+        for known in &state.files {
+            known.forget();
+        }
+        for assembly in &state.assemblies {
+            // A thread of our parent may have been at it: what it left is cleared by whoever holds it next.
+            assembly.stale.store(true, Relaxed);
+            assembly.held.store(false, Release);
+        }
+    }
+}
+
+fn getpid() -> u32 {
+    // SAFETY: no preconditions.
+    unsafe { libc::getpid() as u32 }
+}
+
+/// What one descriptor is open on, as one word: generation (20 bits), what it is (4), when that was found out (40, ms).
+/// The generation changes whenever the descriptor may have, so that an answer which took too long is not kept.
+#[repr(transparent)]
+struct Known(AtomicU64);
+
+impl Known {
+    const NOTHING: u64 = 0;
+    const OTHER: u64 = 1;
+    const OUT: u64 = 2;
+    const ERR: u64 = 3;
+    const AT: u64 = (1 << 40) - 1;
+    const GENERATION: u64 = 1 << 44;
+    const FRESH_MS: u64 = 10;
+
+    #[inline]
+    fn stream(&self, fd: c_int, streams: &Streams) -> Option<Stream> {
+        let word = self.0.load(Acquire);
+        let now = milliseconds() & Self::AT;
+        let mut kind = word >> 40 & 15;
+        if kind == Self::NOTHING || now.wrapping_sub(word & Self::AT) >= Self::FRESH_MS {
+            kind = match streams.find(fd, FileId::of_fd(fd)?) {
+                Some(Stream::Out) => Self::OUT,
+                Some(Stream::Err) => Self::ERR,
+                None => Self::OTHER,
+            };
+            let found = word & !(Self::GENERATION - 1) | kind << 40 | now;
+            // Losing means that the descriptor changed meanwhile, or that another thread found the same.
+            let _ = self.0.compare_exchange(word, found, Release, Relaxed);
+        }
+        match kind {
+            Self::OUT => Some(Stream::Out),
+            Self::ERR => Some(Stream::Err),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn forget(&self) {
+        let next = |word: u64| Some((word & !(Self::GENERATION - 1)).wrapping_add(Self::GENERATION));
+        let _ = self.0.fetch_update(Release, Relaxed, next);
+    }
+}
+
+fn milliseconds() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: room for the answer. The vDSO gives it, without a system call.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+}
+
+#[repr(C)]
+struct Assembly {
+    held: AtomicBool,
+    /// What is in it is a parent's.
+    stale: AtomicBool,
+    lines: UnsafeCell<Lines>,
+}
+
+// SAFETY: `lines` is touched by the one who set `held` from false to true, and `held` is cleared behind that.
+unsafe impl Sync for Assembly {}
+
+impl Assembly {
+    #[inline]
+    fn try_hold(&self, limit: usize) -> Option<Held<'_>> {
+        if self.held.load(Relaxed) || self.held.swap(true, Acquire) {
+            return None;
+        }
+        let mut held = Held(self);
+        if self.stale.load(Relaxed) {
+            held.clear();
+            self.stale.store(false, Relaxed);
+        }
+        if held.is_between_lines() {
+            held.set_limit(limit);
+        }
+        Some(held)
+    }
+}
+
+/// An assembly that is ours until this is dropped.
+pub(crate) struct Held<'a>(&'a Assembly);
+
+impl Deref for Held<'_> {
+    type Target = Lines;
+    #[inline]
+    fn deref(&self) -> &Lines {
+        // SAFETY: we hold it, so nobody else looks at it. It began as zeros, which are an empty Lines.
+        unsafe { &*self.0.lines.get() }
+    }
+}
+
+impl DerefMut for Held<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Lines {
+        // SAFETY: as in `deref`, and the borrow of `self` keeps it the only one.
+        unsafe { &mut *self.0.lines.get() }
+    }
+}
+
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.held.store(false, Release);
+    }
+}

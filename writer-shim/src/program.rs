@@ -1,0 +1,125 @@
+//! Whether a program can be captured by a preloaded library, told from its file.
+
+#![forbid(unsafe_code)]
+
+use object::elf::{FileHeader64, PT_INTERP};
+use object::read::ReadCache;
+use object::read::elf::{FileHeader, ProgramHeader};
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Why the dynamic loader will not preload anything into a program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Obstacle {
+    /// It has no dynamic loader.
+    Static,
+    /// It runs as somebody else.
+    SetId,
+    /// It is made for another word size.
+    OtherClass,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Static => "it is statically linked",
+            Self::SetId => "it is setuid or setgid",
+            Self::OtherClass => "it is not a 64-bit program",
+        })
+    }
+}
+
+/// The file that exec runs for `command`, found as execvp(3) does along `path`.
+pub fn find(command: &OsStr, path: &OsStr) -> Option<PathBuf> {
+    if command.as_bytes().contains(&b'/') {
+        return Some(command.into());
+    }
+    let runs = |file: &PathBuf| file.metadata().is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0);
+    std::env::split_paths(path).map(|folder| folder.join(command)).find(runs)
+}
+
+/// What keeps the loader from preloading into the program in `file`; for a script, into its interpreter. `None` as well
+/// when the file cannot be read: then exec says more than we could.
+pub fn obstacle(file: &Path) -> Option<Obstacle> {
+    match interpreter(file) {
+        Some(interpreter) => obstacle_of_binary(&interpreter),
+        None => obstacle_of_binary(file),
+    }
+}
+
+fn interpreter(script: &Path) -> Option<PathBuf> {
+    let mut line = Vec::new();
+    // The kernel reads no more of it either.
+    std::io::Read::take(BufReader::new(File::open(script).ok()?), 256).read_until(b'\n', &mut line).ok()?;
+    let words = line.strip_prefix(b"#!")?;
+    let name = words.split(|byte| byte.is_ascii_whitespace()).find(|word| !word.is_empty())?;
+    Some(OsStr::from_bytes(name).into())
+}
+
+fn obstacle_of_binary(file: &Path) -> Option<Obstacle> {
+    let file = File::open(file).ok()?;
+    if file.metadata().ok()?.mode() & (libc::S_ISUID | libc::S_ISGID) != 0 {
+        return Some(Obstacle::SetId);
+    }
+    let data = ReadCache::new(file);
+    let ident = object::ReadRef::read_bytes_at(&data, 0, 5).ok()?;
+    let class = ident.strip_prefix(b"\x7fELF")?;
+    if class != [object::elf::ELFCLASS64.0] {
+        return Some(Obstacle::OtherClass);
+    }
+    let header = FileHeader64::<object::Endianness>::parse(&data).ok()?;
+    let endian = header.endian().ok()?;
+    let segments = header.program_headers(endian, &data).ok()?;
+    let dynamic = segments.iter().any(|segment| segment.p_type(endian) == PT_INTERP);
+    (!dynamic).then_some(Obstacle::Static)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_dynamic_program_has_no_obstacle_and_the_loader_itself_is_static() {
+        let program = std::env::current_exe().unwrap();
+        assert_eq!(obstacle(&program), None);
+        assert_eq!(obstacle(Path::new("/no such file")), None);
+        // Any shared object without PT_INTERP will do: the test's own file, with that entry's type overwritten.
+        let mut bytes = std::fs::read(&program).unwrap();
+        let table = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
+        let count = u16::from_le_bytes(bytes[56..58].try_into().unwrap()) as usize;
+        for entry in (0..count).map(|i| table + 56 * i) {
+            if bytes[entry..entry + 4] == 3u32.to_le_bytes() {
+                bytes[entry..entry + 4].copy_from_slice(&0u32.to_le_bytes());
+            }
+        }
+        let copy = std::env::temp_dir().join(format!("lapwing-static-{}", std::process::id()));
+        std::fs::write(&copy, &bytes).unwrap();
+        assert_eq!(obstacle(&copy), Some(Obstacle::Static));
+
+        let script = copy.with_extension("script");
+        std::fs::write(&script, format!("#! {}\n", copy.display())).unwrap();
+        assert_eq!(obstacle(&script), Some(Obstacle::Static), "a script is as its interpreter");
+
+        bytes[4] = 1;
+        std::fs::write(&copy, &bytes).unwrap();
+        assert_eq!(obstacle(&copy), Some(Obstacle::OtherClass));
+        std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o4755)).unwrap();
+        assert_eq!(obstacle(&copy), Some(Obstacle::SetId));
+        std::fs::remove_file(&copy).unwrap();
+        std::fs::remove_file(&script).unwrap();
+    }
+
+    #[test]
+    fn a_command_is_found_along_the_path_and_a_file_by_its_name() {
+        let path = OsStr::new("/no such folder:/bin:/usr/bin");
+        assert!(find(OsStr::new("sh"), path).is_some_and(|file| file.ends_with("sh")));
+        assert_eq!(find(OsStr::new("no such command"), path), None);
+        assert_eq!(find(OsStr::new("./a"), path), Some("./a".into()));
+    }
+}
