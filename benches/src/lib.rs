@@ -1,1 +1,108 @@
-//! What the benches share.
+//! What the benches share: a ring of their own in memory, and the two things that no append can do without.
+
+use lapwing_ring::{Create, Level, Writer};
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes of the ring, and of the buffer that memcpy walks through.
+pub const SIZE: usize = 16 << 20;
+
+/// The payloads that are measured, bytes.
+pub const PAYLOADS: [usize; 3] = [16, 100, 1000];
+
+/// A ring in /dev/shm, removed at the end.
+pub struct Ring(PathBuf);
+
+impl Ring {
+    /// A ring of [`SIZE`] bytes. Its pages have been written once, so that no first touch is measured.
+    ///
+    /// # Panics
+    /// When there is no room for it in /dev/shm.
+    pub fn new(name: &str) -> Self {
+        let path = PathBuf::from(format!("/dev/shm/lapwing-bench-{name}-{}", std::process::id()));
+        Create::new().size(SIZE as u64).create(&path).unwrap();
+        let ring = Self(path);
+        let mut writer = ring.writer();
+        for _ in 0..SIZE / 1024 {
+            writer.append(Level::INFO, &[0; 1000]).unwrap();
+        }
+        ring
+    }
+
+    /// A writer with a mapping of its own, touched from end to end.
+    ///
+    /// # Panics
+    /// When the ring cannot be attached to.
+    pub fn writer(&self) -> Writer {
+        let mut writer = Writer::open(&self.0).unwrap();
+        for _ in 0..SIZE / 1024 {
+            writer.append(Level::INFO, &[0; 1000]).unwrap();
+        }
+        writer
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A buffer as large as the ring that is filled as the ring is: from front to back, in whole words, and round again.
+pub struct Buffer {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self { bytes: vec![1; SIZE], at: 0 }
+    }
+}
+
+impl Buffer {
+    /// memcpy of `payload` to the next place.
+    #[inline(always)]
+    pub fn copy(&mut self, payload: &[u8]) {
+        if self.at + payload.len() > self.bytes.len() {
+            self.at = 0;
+        }
+        self.bytes[self.at..self.at + payload.len()].copy_from_slice(payload);
+        // The compiler must believe that somebody looks at what was stored.
+        black_box(self.bytes.as_mut_ptr());
+        self.at += payload.len().next_multiple_of(8);
+    }
+}
+
+/// A word on lines of its own.
+#[repr(align(128))]
+#[derive(Default)]
+pub struct Word(AtomicU64);
+
+impl Word {
+    /// One load and one compare-exchange, as a reservation makes them.
+    #[inline(always)]
+    pub fn compare_exchange(&self) -> bool {
+        let old = self.0.load(Ordering::Acquire);
+        self.0.compare_exchange(old, old.wrapping_add(0x1_000f), Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// The processor's counter, as the ring reads it; 0 where it has none.
+#[inline(always)]
+#[cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
+pub fn ticks() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // SAFETY: every x86-64 processor has the instruction; Linux lets programs use it.
+        unsafe { core::arch::x86_64::_rdtsc() }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    0
+}

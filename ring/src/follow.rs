@@ -23,7 +23,6 @@ pub struct Reader {
     identity: Identity,
     cursor: Cursor,
     buf: Vec<u64>,
-    body: Body,
     spin: bool,
     /// Pauses since the last record or gap.
     idle: u32,
@@ -45,11 +44,11 @@ impl Reader {
         let words = crate::layout::record_words(identity.geometry.max_body()) as usize;
         // Any length that a record's header can hold, so that no damaged one is cut short.
         let buf = vec![0; words.max(crate::layout::record_words(0x7fff) as usize)];
-        Ok(Self { map, identity, cursor: Cursor::at(0), buf, body: Body::BEST, spin: false, idle: 0 })
+        Ok(Self { map, identity, cursor: Cursor::at(0), buf, spin: false, idle: 0 })
     }
 
-    fn ring(&self) -> Ring<'_> {
-        Ring { body: self.body, ..*self.map.ring() }
+    fn ring(&self) -> &Ring<'_> {
+        self.map.ring()
     }
 
     /// Moves to `to` and gives the sequence it stands before now. [`Reader::counts`] start anew.
@@ -58,8 +57,7 @@ impl Reader {
     /// The ring is damaged.
     pub fn seek(&mut self, to: Seek) -> Result<u64, ReadError> {
         self.idle = 0;
-        let ring = Ring { body: self.body, ..*self.map.ring() };
-        self.cursor.seek(&ring, to)
+        self.cursor.seek(self.map.ring(), to)
     }
 
     /// The next record or gap, or that there is none yet; never waits.
@@ -72,8 +70,7 @@ impl Reader {
     #[allow(clippy::should_implement_trait, reason = "lends its buffer, which Iterator cannot")]
     #[inline]
     pub fn next(&mut self) -> Result<Read<'_>, ReadError> {
-        let ring = Ring { body: self.body, ..*self.map.ring() };
-        let read = self.cursor.next(&ring, &mut self.buf)?;
+        let read = self.cursor.next(self.map.ring(), &mut self.buf)?;
         if !matches!(read, Read::NotYet { .. }) {
             self.idle = 0;
         }
@@ -89,9 +86,8 @@ impl Reader {
         limit: usize,
         mut each: impl FnMut(Read<'_>) -> ControlFlow<()>,
     ) -> Result<usize, ReadError> {
-        let ring = Ring { body: self.body, ..*self.map.ring() };
         for done in 0..limit {
-            match self.cursor.next(&ring, &mut self.buf)? {
+            match self.cursor.next(self.map.ring(), &mut self.buf)? {
                 Read::NotYet { .. } => return Ok(done),
                 read => {
                     self.idle = 0;
@@ -117,7 +113,7 @@ impl Reader {
                 for _ in 0..16 {
                     std::hint::spin_loop();
                 }
-                if self.spin && self.cursor.is_committed(&self.ring()) || since.elapsed() >= SHORT_PAUSE {
+                if self.spin && self.cursor.is_committed(self.ring()) || since.elapsed() >= SHORT_PAUSE {
                     return;
                 }
             }
@@ -178,6 +174,6 @@ impl Reader {
     /// Chooses how payload is copied; for tests and benches.
     #[doc(hidden)]
     pub fn set_copy_body(&mut self, body: Body) {
-        self.body = body;
+        self.map.set_modes(body, true);
     }
 }

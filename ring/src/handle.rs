@@ -20,7 +20,6 @@ struct Attached {
     map: Mapping,
     identity: Identity,
     process: &'static ForkPage,
-    body: Body,
 }
 
 impl Attached {
@@ -31,12 +30,12 @@ impl Attached {
             source,
         })?;
         let (map, identity) = Mapping::open_to_write(path)?;
-        Ok(Self { map, identity, process, body: Body::BEST })
+        Ok(Self { map, identity, process })
     }
 
     #[inline(always)]
-    fn ring(&self) -> Ring<'_> {
-        Ring { body: self.body, ..*self.map.ring() }
+    fn ring(&self) -> &Ring<'_> {
+        self.map.ring()
     }
 
     /// Claims a slot for the process that we are now.
@@ -116,7 +115,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::append`].
-    #[inline]
+    #[inline(always)]
     pub fn append_slices(&mut self, draft: &Draft<'_>, pieces: &[&[u8]]) -> Result<u64, AppendError> {
         if self.lease.generation != self.attached.process.generation() {
             self.lease =
@@ -130,10 +129,10 @@ impl Writer {
         self.attached.identity.geometry.max_body()
     }
 
-    /// Chooses how payload is copied; for tests and benches.
+    /// Chooses how payload is copied, and whether records get ticks; for tests and benches.
     #[doc(hidden)]
-    pub fn set_copy_body(&mut self, body: Body) {
-        self.attached.body = body;
+    pub fn set_modes(&mut self, body: Body, ticking: bool) {
+        self.attached.map.set_modes(body, ticking);
     }
 }
 
@@ -177,6 +176,7 @@ impl Log {
     ///
     /// # Errors
     /// As [`Log::append`].
+    #[inline]
     pub fn append_slices(&self, draft: &Draft<'_>, pieces: &[&[u8]]) -> Result<u64, AppendError> {
         let attached = &self.attached;
         let generation = attached.process.generation();

@@ -78,6 +78,7 @@ impl HeapRing {
             geometry: self.geometry,
             clock: Clock::MONOTONIC,
             body,
+            ticking: true,
             judge,
         }
     }

@@ -379,6 +379,11 @@ impl Mapping {
         &self.ring
     }
 
+    /// Chooses how payload is copied, and whether records get ticks.
+    pub(crate) fn set_modes(&mut self, body: Body, ticking: bool) {
+        (self.ring.body, self.ring.ticking) = (body, ticking);
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -402,5 +407,5 @@ pub(crate) unsafe fn view<'m>(base: *mut u8, geometry: Geometry, clock: Clock) -
     // SAFETY: `size` bytes of pages follow, every one a whole number of words.
     let pages = unsafe { std::slice::from_raw_parts(pages_at, words) };
     debug_assert!(PAGE_HEADER_WORDS < geometry.page_words());
-    Ring { header, slots, pages, geometry, clock, body: Body::BEST, judge: &crate::liveness::judge }
+    Ring { header, slots, pages, geometry, clock, body: Body::BEST, ticking: true, judge: &crate::liveness::judge }
 }

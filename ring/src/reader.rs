@@ -363,16 +363,19 @@ impl Cursor {
                 self.unsettled(ring)?;
                 continue;
             };
-            // Who is lapped again and again lands further ahead each time.
-            let oldest = head.oldest_epoch(&ring.geometry) + self.jumps.min(pages / 4);
-            let first = oldest.max(self.epoch + 1).min(head.epoch);
             if head.epoch <= self.epoch {
                 return Err(self.damaged("the ring went backwards"));
             }
-            let Some((epoch, page)) = (first..=head.epoch).find_map(|epoch| Some((epoch, ring.trusted_base(epoch)?)))
-            else {
-                continue;
-            };
+            let oldest = head.oldest_epoch(&ring.geometry).max(self.epoch + 1).min(head.epoch);
+            let find = |first: u64| (first..=head.epoch).find_map(|epoch| Some((epoch, ring.trusted_base(epoch)?)));
+            let Some(mut found) = find(oldest) else { continue };
+            // Who is lapped again and again lands further ahead each time, but gives up nothing where nothing is lost.
+            let margin = self.jumps.min(pages / 4);
+            if found.1.base > self.seq && margin > 0 {
+                let Some(further) = find((oldest + margin).min(head.epoch)) else { continue };
+                found = further;
+            }
+            let (epoch, page) = found;
             if page.base < self.seq && self.epoch != 0 {
                 return Err(self.damaged("a later page begins before this place"));
             }

@@ -91,6 +91,11 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
+    /// These without those of `other`.
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// The names of the flags that are set, [`Flags::FIELDS`] left out: it says how a record is stored, not what it is.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         Self::NAMES

@@ -28,6 +28,8 @@ pub(crate) struct Ring<'m> {
     pub(crate) geometry: Geometry,
     pub(crate) clock: Clock,
     pub(crate) body: Body,
+    /// False in benches that ask what ticks cost.
+    pub(crate) ticking: bool,
     pub(crate) judge: Judge<'m>,
 }
 
@@ -41,6 +43,13 @@ pub(crate) struct Page<'m> {
 impl<'m> Page<'m> {
     pub(crate) fn epoch(self) -> &'m Atomic<u64> {
         &self.words[0]
+    }
+
+    /// The page's whole number, if `head` names it. A tag has more bits than there are pages, so the tag finds the page.
+    #[inline(always)]
+    pub(crate) fn epoch_as(self, head: HeadWord) -> Option<u64> {
+        let epoch = self.epoch().load(Relaxed);
+        (head.is_page(epoch) && epoch <= MAX_EPOCH).then_some(epoch)
     }
 
     /// The sequence of the page's first record.
@@ -101,8 +110,7 @@ impl<'m> Ring<'m> {
     /// The whole number of the page that `head` names, or `None` when HEAD has moved on (or the ring is damaged).
     #[inline(always)]
     pub(crate) fn epoch_of(&self, head: HeadWord) -> Option<u64> {
-        let epoch = self.page(head.tag()).epoch().load(Relaxed);
-        (head.is_page(epoch) && epoch <= MAX_EPOCH).then_some(epoch)
+        self.page(head.tag()).epoch_as(head)
     }
 
     /// HEAD for readers: relaxed load and fence, so that a read-only mapping will do. `None`: it moved all the time, or

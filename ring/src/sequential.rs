@@ -208,3 +208,16 @@ fn a_ring_of_128_kib_holds_more_than_971_records_of_100_bytes() {
     assert_eq!(held.iter().max(), Some(&1008));
     assert_eq!(held[1008..].iter().min(), Some(&946));
 }
+
+#[test]
+fn a_caller_cannot_forge_fields_by_their_flag() {
+    let heap = HeapRing::new(Geometry::tiny(2, 3, 30, 1), 1, 0);
+    let alive = |_: &_, _| Verdict::Alive;
+    let ring = heap.ring(Body::BEST, &alive);
+    let mut hold = Hold { introduced: Hold::NEVER, ..ring.claim(OwnerWord::new(7, 0, 0, 1)).unwrap() };
+    let draft = Draft { flags: Flags::FIELDS | Flags::CONT, ..Draft::new(Level::INFO) };
+    ring.append(&mut hold, (7, 7), &draft, &[b"\x01\0text"]).unwrap();
+    let mut buf = [0; 64];
+    let Ok(Read::Record(record)) = Cursor::at(0).next(&ring, &mut buf) else { panic!("a record") };
+    assert_eq!((record.payload, record.flags, record.fields.count()), (&b"\x01\0text"[..], Flags::CONT, 0));
+}

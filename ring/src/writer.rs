@@ -79,12 +79,22 @@ impl Introduction {
     }
 }
 
+#[cold]
+#[inline(never)]
+fn push_fields(filler: &mut Filler<'_>, extra: &[Field<'_>], fields: &[Field<'_>]) {
+    let bytes = encoded_len(extra) + encoded_len(fields);
+    filler.push(&(bytes as u16).to_le_bytes());
+    for field in extra.iter().chain(fields) {
+        field.encode(&mut |bytes| filler.push(bytes));
+    }
+}
+
 impl<'m> Ring<'m> {
     /// Appends one record and gives its sequence. `who` is (pid, tid).
     ///
     /// # Errors
     /// Too large, or all pages pinned; nothing was reserved then.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn append(
         &self,
         hold: &mut Hold,
@@ -98,7 +108,7 @@ impl<'m> Ring<'m> {
         if len > self.geometry.max_body() {
             return Err(AppendError::TooLarge { len, limit: self.geometry.max_body() });
         }
-        let ticks = self.clock.ticks();
+        let ticks = if self.ticking { self.clock.ticks() } else { 0 };
         let place = self.reserve(hold, len, fields != 0)?;
         if place.introduction == 0 {
             self.fill(&place, ticks, len, who, &[], draft, payload);
@@ -109,6 +119,7 @@ impl<'m> Ring<'m> {
     }
 
     #[cold]
+    #[inline(never)]
     #[allow(clippy::too_many_arguments, reason = "the pieces of one record")]
     fn fill_introduced(
         &self,
@@ -141,17 +152,14 @@ impl<'m> Ring<'m> {
     ) {
         let data = &place.page.data()[place.offset as usize..(place.offset + place.words) as usize];
         let has_fields = !extra.is_empty() || !draft.fields.is_empty();
-        let flags = if has_fields { draft.flags | Flags::FIELDS } else { draft.flags };
+        // Whether there are fields is for us to say, not for the caller.
+        let flags = if has_fields { draft.flags | Flags::FIELDS } else { draft.flags.without(Flags::FIELDS) };
         let len = len as u32 + place.introduction;
         let meta = Meta { len, level: draft.level, source: draft.source, flags };
         let mut filler = Filler::new(data, self.body);
         filler.header(ticks, meta.pack(), who.0, who.1);
         if has_fields {
-            let bytes = encoded_len(extra) + encoded_len(draft.fields);
-            filler.push(&(bytes as u16).to_le_bytes());
-            for field in extra.iter().chain(draft.fields) {
-                field.encode(&mut |bytes| filler.push(bytes));
-            }
+            push_fields(&mut filler, extra, draft.fields);
         }
         for piece in payload {
             filler.push(piece);
@@ -181,7 +189,8 @@ impl<'m> Ring<'m> {
                 continue;
             }
             // Whoever opened the page stored its epoch before HEAD said so: another tag means that HEAD has moved on.
-            let Some(epoch) = self.epoch_of(head) else {
+            let page = self.page(head.tag());
+            let Some(epoch) = page.epoch_as(head) else {
                 misses += 1;
                 if misses > RETRIES {
                     return Err(AppendError::Damaged);
@@ -197,13 +206,14 @@ impl<'m> Ring<'m> {
                 fence_at("append:fill", Release);
                 let introduction = introduction as u32;
                 let (index, offset) = (head.count(), head.offset());
-                return Ok(Reservation { page: self.page(epoch), epoch, index, offset, words, introduction });
+                return Ok(Reservation { page, epoch, index, offset, words, introduction });
             }
         }
     }
 
     /// Bytes of the introduction in front of a body of `len` bytes; 0 where both together would be too large.
     #[cold]
+    #[inline(never)]
     fn introduction_len(&self, hold: &Hold, len: usize, has_fields: bool) -> usize {
         #[cfg(test)]
         if hold.introduced == Hold::NEVER {

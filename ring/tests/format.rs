@@ -302,7 +302,8 @@ fn records_lie_where_the_format_says() {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     assert!((now - 60_000_000_000..=now).contains(&slot_at("attached")));
     assert_eq!(slot_at("uid"), fs::metadata("/proc/self").unwrap().uid() as u64);
-    assert!(bytes.is_zero(4096 + 64, 4096 + 128) && bytes.is_zero(4096 + 128, g.pages_offset()));
+    assert_eq!(slot_at("start"), start);
+    assert!(bytes.is_zero(4096 + 72, 4096 + 128) && bytes.is_zero(4096 + 128, g.pages_offset()));
 
     // Index, then records, one behind the other.
     let [entry] = &all_bits("Page")[..] else { panic!("one bit table") };

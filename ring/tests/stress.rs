@@ -88,7 +88,7 @@ fn child() {
 /// Appends until its standard input ends.
 fn writer(ring: &Path, id: u32, seed: u64) {
     let mut writer = Writer::open(ring).unwrap();
-    writer.set_copy_body(if id.is_multiple_of(2) { Body::Words } else { Body::Wide });
+    writer.set_modes(if id.is_multiple_of(2) { Body::Words } else { Body::Wide }, true);
     let (max, mut rng) = (writer.max_body(), Rng(seed | 1));
     let mut payload = vec![0; max];
     let stop = until_stdin_ends();

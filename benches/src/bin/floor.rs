@@ -1,0 +1,90 @@
+//! Append against its floor: memcpy of the same bytes plus one uncontended compare-exchange.
+//!
+//! Short rounds of every candidate take turns, and the median round of each counts: what else the machine does in
+//! between hits all of them alike. `floor [ROUNDS]`.
+
+use lapwing_benches::{Buffer, PAYLOADS, Ring, Word, ticks};
+use lapwing_ring::{Body, Level};
+use std::hint::black_box;
+use std::time::Instant;
+
+/// Operations of one round: long against the clock, short against a time slice.
+const ROUND: u32 = 1000;
+
+/// One round with this payload; gives ns per operation.
+type Once<'a> = Box<dyn FnMut(&[u8]) -> f64 + 'a>;
+
+struct Candidate<'a> {
+    name: &'static str,
+    once: Once<'a>,
+    rounds: Vec<f64>,
+}
+
+impl<'a> Candidate<'a> {
+    fn new(name: &'static str, mut op: impl FnMut(&[u8]) + 'a) -> Self {
+        let once = move |payload: &[u8]| {
+            let start = Instant::now();
+            for _ in 0..ROUND {
+                op(black_box(payload));
+            }
+            start.elapsed().as_secs_f64() * 1e9 / f64::from(ROUND)
+        };
+        Self { name, once: Box::new(once), rounds: Vec::new() }
+    }
+
+    fn median(&mut self) -> f64 {
+        self.rounds.sort_by(f64::total_cmp);
+        self.rounds[self.rounds.len() / 2]
+    }
+}
+
+fn main() {
+    let rounds = std::env::args().nth(1).map_or(2000, |n| n.parse().expect("a number of rounds"));
+    let ring = Ring::new("floor");
+    println!("ns per operation, median of {rounds} rounds of {ROUND}");
+    println!("ratio: to memcpy + compare-exchange; overlapped: to both in one loop, where the processor overlaps them");
+    println!("{:>8}  {:<24} {:>8} {:>7} {:>10}", "payload", "what", "ns", "ratio", "overlapped");
+    for len in PAYLOADS {
+        let payload = vec![b'x'; len];
+        let [mut words, mut wide, mut tickless] = [(); 3].map(|()| ring.writer());
+        words.set_modes(Body::Words, true);
+        wide.set_modes(Body::Wide, true);
+        tickless.set_modes(Body::Wide, false);
+        let (mut alone, mut both) = (Buffer::default(), Buffer::default());
+        let (word, other) = (Word::default(), Word::default());
+        let mut candidates = [
+            Candidate::new("memcpy", |bytes| alone.copy(bytes)),
+            Candidate::new("compare-exchange", |_| assert!(word.compare_exchange())),
+            Candidate::new("both in one loop", |bytes| {
+                assert!(other.compare_exchange());
+                both.copy(bytes);
+            }),
+            Candidate::new("rdtsc", |_| {
+                black_box(ticks());
+            }),
+            Candidate::new("append, wide", |bytes| {
+                wide.append(Level::INFO, bytes).unwrap();
+            }),
+            Candidate::new("append, wide, no ticks", |bytes| {
+                tickless.append(Level::INFO, bytes).unwrap();
+            }),
+            Candidate::new("append, words", |bytes| {
+                words.append(Level::INFO, bytes).unwrap();
+            }),
+        ];
+        for round in 0..rounds + 20 {
+            for candidate in &mut candidates {
+                let ns = (candidate.once)(&payload);
+                if round >= 20 {
+                    candidate.rounds.push(ns);
+                }
+            }
+        }
+        let medians = candidates.each_mut().map(|candidate| (candidate.name, candidate.median()));
+        let floor = medians[0].1 + medians[1].1;
+        let overlapped = medians[2].1;
+        for (name, ns) in medians.into_iter().chain([("memcpy + compare-exchange", floor)]) {
+            println!("{len:>8}  {name:<24} {ns:>8.2} {:>7.2} {:>10.2}", ns / floor, ns / overlapped);
+        }
+    }
+}
