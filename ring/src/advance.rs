@@ -71,9 +71,9 @@ impl Ring<'_> {
         // 3. Announce the new page before looking whether it is still to be opened.
         let next = epoch + head.step() as u64;
         hold.announced = hold.announced.enter(next);
-        self.slots[hold.slot].announce.store(hold.announced, Relaxed);
-        // Store-load, the other half is in choose_step: either a scan for a later page sees our announcement, or
-        // we see that HEAD has left the page.
+        self.slots[hold.slot].announce.store(hold.announced, at("advance:announce", Release));
+        // Store-load. A later scan that could miss the announcement looks at a page that was opened after this one, so
+        // its opener came through here: either he sees what we announced, or we see that HEAD has left the page.
         fence_at("advance:recheck", SeqCst);
         let base = self.page(epoch).base_seq().load(Relaxed);
         fence_at("advance:base", Acquire);
@@ -88,7 +88,8 @@ impl Ring<'_> {
         for (cell, value) in page.clock().into_iter().zip(self.clock.offsets()) {
             cell.store(value, Relaxed);
         }
-        page.epoch().store(next, at("advance:epoch", Release));
+        // HEAD publishes it; and it comes after the fence above, so who has seen it will see that HEAD was closed.
+        page.epoch().store(next, Relaxed);
 
         // 5. Open. Losing means that another helper opened the same page.
         let _ = word.compare_exchange(head, HeadWord::open(next), at("advance:open", AcqRel), Relaxed);
@@ -106,8 +107,6 @@ impl Ring<'_> {
     /// The smallest step to a physical page that no live writer announces under an older epoch. Slots of the dead that
     /// stand in the way are freed.
     fn choose_step(&self, epoch: u64) -> Result<u32, AppendError> {
-        // Store-load, the other half is in step 3 above.
-        fence_at("advance:scan", SeqCst);
         let used = (self.header.slots_high.load(Relaxed) as usize).min(self.slots.len());
         let used = &self.slots[..used];
         let pages = self.geometry.page_count() as u64;

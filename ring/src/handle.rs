@@ -9,7 +9,7 @@ use crate::level::Level;
 use crate::liveness::owner_word;
 use crate::map::{Identity, Mapping};
 use crate::pool::{Borrowed, Lease, Pool};
-use crate::process::{ForkPage, comm, effective_uid, place, set_place, tid};
+use crate::process::{ForkPage, comm, effective_uid, pid_of, place, set_place, tid};
 use crate::ring::Ring;
 use crate::writer::Draft;
 use atomic::Ordering::Relaxed;
@@ -66,7 +66,7 @@ impl Attached {
 
     #[inline(always)]
     fn append(&self, lease: &mut Lease, draft: &Draft<'_>, payload: &[&[u8]]) -> Result<u64, AppendError> {
-        let who = (self.process.pid(), tid(lease.generation));
+        let who = (pid_of(lease.generation), tid(lease.generation));
         self.ring().append(&mut lease.hold, who, draft, payload)
     }
 

@@ -3,18 +3,19 @@
 #![allow(unsafe_code)]
 
 use crate::clock::monotonic_ns;
-use crate::sync::{Atomic, at};
-use atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::sync::Atomic;
+use atomic::Ordering::Relaxed;
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::io;
 use std::sync::OnceLock;
 
-/// Memory that the kernel wipes in a forked child. A generation of 0 says: find out again who you are.
+/// Memory that the kernel wipes in a forked child. Each word is complete by itself, and 0 says: find out again. So
+/// threads that find out at the same time disturb nobody, and no order between the words matters.
 #[repr(C)]
 pub(crate) struct ForkPage {
+    /// When this process found out who it is (41 bits of microseconds) and its pid (22 bits); the lowest bit is 0.
     generation: Atomic<u64>,
-    pid: Atomic<u64>,
     start: Atomic<u64>,
     namespaces: Atomic<u64>,
 }
@@ -73,51 +74,65 @@ impl ForkPage {
         Ok(unsafe { &*base.cast::<Self>() })
     }
 
-    /// The generation of this process; finds out who we are when a fork has wiped it.
+    /// The generation of this process: even, never 0, and no ancestor had it.
     #[inline(always)]
     pub(crate) fn generation(&self) -> u64 {
-        match self.generation.load(at("fork:generation", Acquire)) {
-            0 => self.find_out(),
+        match self.generation.load(Relaxed) {
+            0 => self.find_generation(),
             generation => generation,
         }
     }
 
     #[cold]
-    fn find_out(&self) -> u64 {
-        // Threads that race here store the same values; the first generation stays.
+    #[inline(never)]
+    fn find_generation(&self) -> u64 {
         // SAFETY: getpid has no preconditions.
-        let pid = unsafe { libc::getpid() };
-        self.pid.store(pid as u64, Relaxed);
-        self.start.store(Stat::of(None).map_or(0, |stat| stat.start), Relaxed);
-        let pair = namespace(c"/proc/self/ns/pid").zip(namespace(c"/proc/self/ns/time").or(Some(0)));
-        self.namespaces.store(pair.map_or(0, |(pid, time)| (pid as u64) << 32 | time as u64), Relaxed);
-        // Time goes on between a process and its child, so no ancestor had this number.
-        let generation = monotonic_ns().max(1) << 1;
-        match self.generation.compare_exchange(0, generation, at("fork:found", Release), Relaxed) {
+        let pid = unsafe { libc::getpid() } as u64;
+        // Time goes on between a process and its child, and it is long until 41 bits of it come again.
+        let generation = (monotonic_ns() / 1000) << PID_END | pid << 1;
+        // Threads that race here: the first stays.
+        match self.generation.compare_exchange(0, generation, Relaxed, Relaxed) {
             Ok(_) => generation,
             Err(other) => other,
         }
     }
 
-    #[inline(always)]
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid.load(Relaxed) as u32
-    }
-
     pub(crate) fn process(&self) -> Process {
         let generation = self.generation();
-        Process {
-            generation,
-            pid: self.pid.load(Relaxed) as u32,
-            start: self.start.load(Relaxed),
-            namespaces: self.namespaces.load(Relaxed),
+        let start = known(&self.start, || Stat::of(None).map_or(0, |stat| stat.start));
+        let namespaces = known(&self.namespaces, || {
+            let pair = namespace(c"/proc/self/ns/pid").zip(namespace(c"/proc/self/ns/time").or(Some(0)));
+            pair.map_or(0, |(pid, time)| (pid as u64) << 32 | time as u64)
+        });
+        Process { generation, pid: pid_of(generation), start, namespaces }
+    }
+}
+
+const PID_END: u32 = 23;
+
+/// The pid in a generation.
+#[inline(always)]
+pub(crate) fn pid_of(generation: u64) -> u32 {
+    (generation >> 1) as u32 & ((1 << (PID_END - 1)) - 1)
+}
+
+/// What `cell` says, or else what `find` does.
+fn known(cell: &Atomic<u64>, find: impl FnOnce() -> u64) -> u64 {
+    match cell.load(Relaxed) {
+        0 => {
+            let found = find();
+            cell.store(found, Relaxed);
+            found
         }
+        value => value,
     }
 }
 
 extern "C" fn forget_after_fork() {
     if let Some(page) = PAGE.get() {
-        page.generation.store(0, Relaxed);
+        for cell in [&page.generation, &page.start, &page.namespaces] {
+            cell.store(0, Relaxed);
+        }
     }
 }
 

@@ -96,6 +96,10 @@ impl Head {
 /// How often an inconsistent pair of words is read again before the look counts as failed.
 pub(crate) const RETRIES: u32 = if cfg!(all(test, loom)) { 3 } else { 256 };
 
+/// How often HEAD may have moved on between two loads before that counts as damage. Each look that misses makes the next
+/// one fresh, so this many turns of the page in that moment are needed.
+pub(crate) const MISSES: u32 = if cfg!(all(test, loom)) { 1 } else { 256 };
+
 /// Epochs above this cannot be reached and are damage; below it no sum in the algorithm overflows.
 const MAX_EPOCH: u64 = u64::MAX >> 1;
 
@@ -116,7 +120,7 @@ impl<'m> Ring<'m> {
     /// HEAD for readers: relaxed load and fence, so that a read-only mapping will do. `None`: it moved all the time, or
     /// the ring is damaged.
     pub(crate) fn head(&self) -> Option<Head> {
-        for _ in 0..RETRIES {
+        for _ in 0..=MISSES {
             let word = self.header.head.load(Relaxed);
             fence_at("read:head", Acquire);
             if let Some(epoch) = self.epoch_of(word) {
@@ -134,7 +138,7 @@ impl<'m> Ring<'m> {
         if page.epoch().load(Relaxed) != epoch {
             return None;
         }
-        fence_at("read:epoch", Acquire);
+        // Nobody asks for a page beyond the HEAD he has read, and HEAD published the base with the epoch.
         let base = page.base_seq().load(Relaxed);
         let clock = page.clock().map(|word| word.load(Relaxed));
         fence_at("read:base", Acquire);

@@ -8,7 +8,7 @@ use crate::ring::{Ring, Verdict};
 use crate::sync::at;
 use crate::word::OwnerWord;
 use crate::writer::Hold;
-use atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use atomic::Ordering::{AcqRel, Relaxed, Release};
 
 impl Slot {
     /// What the owner calls itself, NUL-padded.
@@ -58,7 +58,7 @@ impl Ring<'_> {
     /// A claimed slot announces nothing, and continues its last owner's counter.
     fn settle(&self, i: usize) -> Hold {
         let slot = &self.slots[i];
-        let announced = slot.announce.load(at("claim:announce", Acquire)).idle();
+        let announced = slot.announce.load(Relaxed).idle();
         slot.announce.store(announced, at("claim:idle", Release));
         slot.records.store(0, Relaxed);
         slot.bytes.store(0, Relaxed);

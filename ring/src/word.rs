@@ -139,6 +139,12 @@ impl AnnounceWord {
         Self(self.0 & !mask(Self::TAG_BITS + 1))
     }
 
+    /// How often this slot has announced, modulo 2^15.
+    #[cfg(test)]
+    pub(crate) const fn counter(self) -> u64 {
+        self.0 >> (Self::TAG_BITS + 1)
+    }
+
     pub(crate) const fn is_idle(self) -> bool {
         self.0 & Self::ACTIVE == 0
     }

@@ -7,7 +7,7 @@ use crate::error::AppendError;
 use crate::layout::{RECORD_HEADER_LEN, Slot, record_words};
 use crate::level::Level;
 use crate::record::{FIELDS_LEN, Field, Flags, Meta, Source, encoded_len};
-use crate::ring::{Page, RETRIES, Ring};
+use crate::ring::{MISSES, Page, Ring};
 use crate::sync::{at, fence_at};
 use crate::word::{AnnounceWord, EntryWord, HeadWord};
 use atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -192,7 +192,7 @@ impl<'m> Ring<'m> {
             let page = self.page(head.tag());
             let Some(epoch) = page.epoch_as(head) else {
                 misses += 1;
-                if misses > RETRIES {
+                if misses > MISSES {
                     return Err(AppendError::Damaged);
                 }
                 // Who has seen the next epoch will see that HEAD was closed for it.
@@ -226,15 +226,26 @@ impl<'m> Ring<'m> {
 
     #[inline(always)]
     pub(crate) fn commit(&self, hold: &mut Hold, place: Reservation<'_>, text: usize) -> u64 {
-        let slot = &self.slots[hold.slot];
         // The page is pinned by our announcement, so its base cannot change under us.
         let seq = place.page.base_seq().load(Relaxed).wrapping_add(place.index as u64);
+        self.publish(&place);
+        self.leave(hold, text);
+        seq
+    }
+
+    /// From here on the record is there.
+    #[inline(always)]
+    pub(crate) fn publish(&self, place: &Reservation<'_>) {
         place.page.store_entry(place.index, EntryWord::new(place.epoch, place.offset), at("append:commit", Release));
+    }
+
+    #[inline(always)]
+    fn leave(&self, hold: &mut Hold, text: usize) {
+        let slot = &self.slots[hold.slot];
         hold.announced = hold.announced.idle();
         slot.announce.store(hold.announced, at("append:idle", Release));
         // This slot has one writer, so a load and a store make an increment.
         slot.records.store(slot.records.load(Relaxed).wrapping_add(1), Relaxed);
         slot.bytes.store(slot.bytes.load(Relaxed).wrapping_add(text as u64), Relaxed);
-        seq
     }
 }
