@@ -17,11 +17,10 @@ pub fn log(args: &LogArgs) -> Result<ExitCode, Failure> {
     let limit = limit_for(log.max_body().saturating_sub(tag_len));
     let mut appender = Appender { log, fields, refused: 0, last: None };
     if args.text.is_empty() {
-        // The assembler calls what has no prefix INFO.
-        let level = |level| if level == Level::INFO { args.level } else { level };
         let mut lines = Lines::new(limit);
-        each_piece(|bytes| lines.push(bytes, |text, found, flags| appender.append(text, level(found), flags)))?;
-        lines.flush(|text, found, flags| appender.append(text, level(found), flags));
+        lines.set_level(args.level);
+        each_piece(|bytes| lines.push(bytes, |text, level, flags| appender.append(text, level, flags)))?;
+        lines.flush(|text, level, flags| appender.append(text, level, flags));
     } else {
         let words: Vec<&[u8]> = args.text.iter().map(|word| word.as_bytes()).collect();
         let mut text = &words.join(&b' ')[..];

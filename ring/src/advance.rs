@@ -128,11 +128,8 @@ impl Ring<'_> {
             for slot in used {
                 if let Some((pin, owner)) = step_of(slot)
                     && pin < step.unwrap_or(usize::MAX)
-                    && self.judge(owner) == Verdict::Dead
                 {
-                    // Only the owner word: storing idle could wipe a live announcement of the next owner.
-                    let _ = slot.owner.compare_exchange(owner, OwnerWord::FREE, at("advance:free", AcqRel), Relaxed);
-                    freed = true;
+                    freed |= self.free_if_dead(slot, owner);
                 }
             }
             if !freed && let Some(step) = step {
@@ -143,5 +140,15 @@ impl Ring<'_> {
             }
         }
         Err(AppendError::AllPagesPinned { pages: pages as u32 })
+    }
+
+    /// Frees the slot of `owner` if that is dead; tells whether it is. Only the owner word: storing idle could wipe a live
+    /// announcement of the next owner.
+    pub(crate) fn free_if_dead(&self, slot: &Slot, owner: OwnerWord) -> bool {
+        let dead = self.judge(owner) == Verdict::Dead;
+        if dead {
+            let _ = slot.owner.compare_exchange(owner, OwnerWord::FREE, at("advance:free", AcqRel), Relaxed);
+        }
+        dead
     }
 }

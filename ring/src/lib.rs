@@ -1,7 +1,67 @@
 //! A log ring in shared memory: any process appends, any number of readers follow, nobody serves.
 //!
-//! Every record has a 64-bit sequence, contiguous from 0, so each reader knows exactly which records it lost. Writers
-//! may be killed or stopped at any instruction and nobody else is harmed.
+//! Every record has a 64-bit sequence, contiguous from 0, so each reader knows exactly which records it lost. Writers may
+//! be killed or stopped at any instruction and nobody else is harmed. Readers map the file read-only.
+//!
+//! ```text
+//!  file    | header | writer slots | page 0 | page 1 | ..            | page B-1 |
+//!              |            |
+//!              HEAD         who may still write to which page
+//!
+//!  page    | epoch, base_seq, clock | index: one word a record | records ->          |
+//!  record  | ticks, length, level, source, flags, pid, tid | fields, if any | payload |
+//!
+//!  sequence of a record = base_seq of its page + its place in the index
+//! ```
+//!
+//! A writer reserves a record with one compare-exchange on HEAD, stores its words, and commits it with one store into the
+//! index. A full page is closed, and any writer opens the next one over the oldest.
+//!
+//! # Writing and reading
+//!
+//! ```
+//! use lapwing_ring::{Create, Level, Read, Reader, Writer};
+//! # let folder = std::env::temp_dir().join(format!("lapwing-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! let path = folder.join("ring");
+//! Create::new().size(1 << 20).create(&path)?;
+//!
+//! let mut writer = Writer::open(&path)?;
+//! assert_eq!(writer.append(Level::INFO, b"the first record")?, 0);
+//! assert_eq!(writer.append(Level::WARN, b"and another")?, 1);
+//!
+//! let mut reader = Reader::open(&path)?;
+//! loop {
+//!     match reader.next()? {
+//!         Read::Record(record) => println!("{} {:?}", record.seq, record.payload.escape_ascii()),
+//!         Read::Lost(gap) => println!("{} records lost from {} on", gap.count, gap.first),
+//!         Read::Abandoned(gap) | Read::Stalled(gap) => println!("no record {}", gap.first),
+//!         Read::NotYet { .. } => break, // or reader.pause(), to follow
+//!     }
+//! }
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Who may change what
+//!
+//! | word | states | who |
+//! |---|---|---|
+//! | HEAD | open, n records → n + 1 | the writer that reserves |
+//! | | open → closed → closed with k → open page e + k | any writer: every step can be repeated |
+//! | page epoch, base | n, its base | whoever opens page n; all store the same |
+//! | index entry | of this epoch: committed | the writer that reserved it, once |
+//! | announcement | idle, or inside page e | the slot's owner |
+//! | owner | free → owned → free | who claims it, who holds it; who needs a dead owner's page |
+//!
+//! The ordering of every access has a label; docs/PROTOCOL.md lists them with what each one carries and the loom model that
+//! fails without it.
+//!
+//! # Signals and forks
+//!
+//! [`Log`] may be used in signal handlers and by any number of threads; [`Writer`] by one at a time. An append makes no
+//! system call, allocates nothing and never waits; claiming a slot, at the first append of a process, makes a few system
+//! calls. A forked child claims slots of its own at its first append.
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("lapwing needs a 64-bit little-endian Linux");

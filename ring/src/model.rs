@@ -221,6 +221,19 @@ fn two_helpers_race_in_advance() {
     });
 }
 
+/// A writer looks for HEAD while another goes a lap: it may find that HEAD has moved on, and then finds where.
+fn lapping_writers_find_head() {
+    const EXPECTED: &[&str] = &["a=1 b=2 3", "a=1 b=2 -", "a=3 b=1 2", "a=2 b=1 3"];
+    explore(EXPECTED, || {
+        let stage = Stage::new(2, 1);
+        let (mut a, mut b) = (stage.attach(1), stage.attach(2));
+        a.append(0);
+        let a = spawn(move || a.append(1));
+        let b = spawn(move || [b.append(0), b.append(1)]);
+        format!("a={} b={}", a.join().unwrap(), b.join().unwrap().join(" "))
+    });
+}
+
 /// A reader reads a page while its writer laps it: a whole record, or lost, and never a torn one.
 fn lapped_reader() {
     const EXPECTED: &[&str] = &["lost 0+1 1:a1", "0:a0 1:a1"];
@@ -322,7 +335,7 @@ fn living_writer_leaves_no_hole() {
 
 /// A dead writer had committed, but not left the page; whoever takes its slot leaves it. That is no hole.
 fn dead_writers_record_survives_its_slot() {
-    const EXPECTED: &[&str] = &[];
+    const EXPECTED: &[&str] = &["", "0:a0"];
     explore(EXPECTED, || {
         let stage = Stage::new(2, 3);
         let (mut a, mut reader) = (stage.attach(1), stage.reader());
@@ -341,7 +354,7 @@ fn dead_writers_record_survives_its_slot() {
 
 /// The hole rule's second look again: a writer that is seen on the next page has committed on this one.
 fn writer_on_the_next_page_leaves_no_hole() {
-    const EXPECTED: &[&str] = &[];
+    const EXPECTED: &[&str] = &["", "0:a0"];
     explore(EXPECTED, || {
         let stage = Stage::new(2, 1);
         let (mut a, mut reader) = (stage.attach(1), stage.reader());
@@ -355,7 +368,7 @@ fn writer_on_the_next_page_leaves_no_hole() {
 
 /// The hole rule on a page that is lapped meanwhile: its entry belongs to another epoch, and that is no hole either.
 fn lapped_page_leaves_no_hole() {
-    const EXPECTED: &[&str] = &[];
+    const EXPECTED: &[&str] = &["lost 0+1", "0:a0", ""];
     explore(EXPECTED, || {
         let stage = Stage::new(2, 1);
         let (mut a, mut reader) = (stage.attach(1), stage.reader());
@@ -370,22 +383,24 @@ fn lapped_page_leaves_no_hole() {
     });
 }
 
-/// A dead writer's pinned page is freed by who needs it, its slot taken by who comes: both at once.
+/// A dead writer's slot is freed by one and claimed by another: the counter goes on from what the dead one announced.
 fn dead_writers_slot_changes_hands() {
-    const EXPECTED: &[&str] = &[];
+    const EXPECTED: &[&str] = &["slot 0 after 1", "slot 1 after 0"];
     explore(EXPECTED, || {
-        let stage = Stage::new(2, 1);
-        let (mut a, mut b) = (stage.attach(1), stage.attach(2));
-        (b.append(0), a.reserve_and_stop());
-        a.stage.die(1);
-        let late = stage.clone();
-        let b = spawn(move || b.append(1));
+        let stage = Stage::new(2, 3);
+        let mut a = stage.attach(1);
+        let (b, late) = (stage.clone(), stage.clone());
+        let a = spawn(move || {
+            a.reserve_and_stop();
+            a.stage.die(1);
+        });
+        let b = spawn(move || b.with(|ring| ring.free_if_dead(&ring.slots[0], OwnerWord::new(1, 0, 0, 0))));
         let c = spawn(move || {
             let c = late.attach(3);
             format!("slot {} after {}", c.hold.slot, c.hold.announced.counter())
         });
-        let (b, c) = (b.join().unwrap(), c.join().unwrap());
-        format!("b={b} c has {c}")
+        (a.join().unwrap(), b.join().unwrap());
+        c.join().unwrap()
     });
 }
 
@@ -438,48 +453,104 @@ fn lease_is_handed_over() {
 
 /// Every model, by name.
 const MODELS: &[(&str, fn())] = &[
+    ("dead_writer_leaves_a_hole", dead_writer_leaves_a_hole),
+    ("dead_writers_record_survives_its_slot", dead_writers_record_survives_its_slot),
+    ("dead_writers_slot_changes_hands", dead_writers_slot_changes_hands),
+    ("lapped_page_leaves_no_hole", lapped_page_leaves_no_hole),
+    ("lapped_reader", lapped_reader),
+    ("lapping_writers_find_head", lapping_writers_find_head),
     ("lease_is_handed_over", lease_is_handed_over),
-    ("released_slot_continues_its_counter", released_slot_continues_its_counter),
-    ("stalled_writer_is_stepped_over", stalled_writer_is_stepped_over),
     ("living_writer_leaves_no_hole", living_writer_leaves_no_hole),
     ("reader_joins_midway", reader_joins_midway),
-    ("lapped_reader", lapped_reader),
-    ("dead_writer_leaves_a_hole", dead_writer_leaves_a_hole),
+    ("released_slot_continues_its_counter", released_slot_continues_its_counter),
+    ("stalled_writer_is_stepped_over", stalled_writer_is_stepped_over),
     ("stalled_writer_pins_its_page", stalled_writer_pins_its_page),
-    ("two_writers_and_a_page_turn", two_writers_and_a_page_turn),
     ("two_helpers_race_in_advance", two_helpers_race_in_advance),
-    ("dead_writers_slot_changes_hands", dead_writers_slot_changes_hands),
-    ("dead_writers_record_survives_its_slot", dead_writers_record_survives_its_slot),
+    ("two_writers_and_a_page_turn", two_writers_and_a_page_turn),
     ("writer_on_the_next_page_leaves_no_hole", writer_on_the_next_page_leaves_no_hole),
-    ("lapped_page_leaves_no_hole", lapped_page_leaves_no_hole),
 ];
 
+/// Each label, and the model that fails when it is weakened. docs/PROTOCOL.md has the same pairs.
+const NEEDED: &[(&str, &str)] = &[
+    ("append:head", "stalled_writer_pins_its_page"),
+    ("append:miss", "lapping_writers_find_head"),
+    ("append:announce", "living_writer_leaves_no_hole"),
+    ("append:reserve", "living_writer_leaves_no_hole"),
+    ("append:fill", "reader_joins_midway"),
+    ("append:commit", "living_writer_leaves_no_hole"),
+    ("append:idle", "stalled_writer_is_stepped_over"),
+    ("advance:miss", "two_helpers_race_in_advance"),
+    ("advance:free", "dead_writers_slot_changes_hands"),
+    ("advance:announce", "writer_on_the_next_page_leaves_no_hole"),
+    ("advance:recheck", "two_helpers_race_in_advance"),
+    ("advance:base", "two_helpers_race_in_advance"),
+    ("advance:open", "reader_joins_midway"),
+    ("advance:idle", "two_helpers_race_in_advance"),
+    ("claim:owner", "released_slot_continues_its_counter"),
+    ("claim:idle", "dead_writers_record_survives_its_slot"),
+    ("release:owner", "living_writer_leaves_no_hole"),
+    ("read:head", "living_writer_leaves_no_hole"),
+    ("read:base", "reader_joins_midway"),
+    ("read:entry", "living_writer_leaves_no_hole"),
+    ("read:record", "reader_joins_midway"),
+    ("hole:announce", "living_writer_leaves_no_hole"),
+    ("hole:entry", "lapped_page_leaves_no_hole"),
+    ("pool:borrow", "lease_is_handed_over"),
+    ("pool:return", "lease_is_handed_over"),
+];
+
+/// Weakens `label` and tells how `model` failed, if it did.
+fn failure_without(label: &'static str, model: fn()) -> Option<String> {
+    weaken(Some(label));
+    let result = std::panic::catch_unwind(model);
+    weaken(None);
+    let panic = result.err()?;
+    let text = panic.downcast_ref::<String>().cloned();
+    Some(text.or(panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
+}
+
 #[test]
-fn matrix() {
-    let only = std::env::var("MODEL").unwrap_or_default();
-    let labels = std::env::var("LABELS").unwrap_or_default();
-    std::panic::set_hook(Box::new(|_| ()));
-    for label in labels.split_whitespace() {
-        weaken((label != "none").then_some(String::leak(label.to_owned())));
-        for (name, model) in MODELS {
-            if !name.contains(&only) || std::env::var("SKIP").is_ok_and(|s| name.contains(&s)) {
-                continue;
-            }
-            let t = std::time::Instant::now();
-            let r = std::panic::catch_unwind(model);
-            let why = match &r {
-                Ok(()) => "passes".into(),
-                Err(e) => e
-                    .downcast_ref::<String>()
-                    .cloned()
-                    .or(e.downcast_ref::<&str>().map(|s| s.to_string()))
-                    .unwrap_or_default(),
-            };
-            let why = why.lines().next().unwrap_or("").to_owned();
-            println!("{label:16} {name:36} {:6.1?} {why}", t.elapsed());
-            if r.is_err() && label != "none" {
-                break;
-            }
+fn every_label_is_needed() {
+    let mut idle = Vec::new();
+    for &(label, name) in NEEDED {
+        let (_, model) = MODELS.iter().find(|&&(known, _)| known == name).expect("a model of that name");
+        match failure_without(label, *model) {
+            Some(how) => println!("without {label:16} {name}: {}", how.lines().next().unwrap_or_default()),
+            None => idle.push(label),
         }
     }
+    assert!(idle.is_empty(), "their models do not fail without them: {idle:?}");
 }
+
+/// One test for each model, so that the test runner names it.
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        mod explored {
+            $(#[test] fn $name() { super::$name(); })*
+
+            #[test]
+            fn no_model_is_left_out() {
+                let tested = [$(stringify!($name)),*];
+                assert_eq!(tested.to_vec(), super::MODELS.iter().map(|&(name, _)| name).collect::<Vec<_>>());
+            }
+        }
+    };
+}
+
+tests!(
+    dead_writer_leaves_a_hole,
+    dead_writers_record_survives_its_slot,
+    dead_writers_slot_changes_hands,
+    lapped_page_leaves_no_hole,
+    lapped_reader,
+    lapping_writers_find_head,
+    lease_is_handed_over,
+    living_writer_leaves_no_hole,
+    reader_joins_midway,
+    released_slot_continues_its_counter,
+    stalled_writer_is_stepped_over,
+    stalled_writer_pins_its_page,
+    two_helpers_race_in_advance,
+    two_writers_and_a_page_turn,
+    writer_on_the_next_page_leaves_no_hole,
+);

@@ -120,14 +120,13 @@ impl<'m> Ring<'m> {
     /// HEAD for readers: relaxed load and fence, so that a read-only mapping will do. `None`: it moved all the time, or
     /// the ring is damaged.
     pub(crate) fn head(&self) -> Option<Head> {
-        for _ in 0..=MISSES {
+        // The fence of the second look comes after the first one's epoch: from the third on, HEAD is as new as that.
+        for _ in 0..MISSES + 3 {
             let word = self.header.head.load(Relaxed);
             fence_at("read:head", Acquire);
             if let Some(epoch) = self.epoch_of(word) {
                 return Some(Head { epoch, count: word.count(), step: word.step() });
             }
-            // Who has seen the next epoch will see that HEAD was closed for it.
-            fence_at("read:miss", Acquire);
         }
         None
     }

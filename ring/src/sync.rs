@@ -1,7 +1,7 @@
 //! The only file that names an atomics crate, and where ordering labels live.
 //!
 //! In a normal build [`Atomic`] is the `atomic` crate's typed cell and a label is nothing. Under loom the same names are
-//! loom's cells, and one label at a time can be [weakened](weaken) to prove that some model needs it.
+//! loom's cells, and one label at a time can be weakened, to prove that some model needs it.
 
 #![forbid(unsafe_code)]
 
