@@ -140,7 +140,7 @@ impl AnnounceWord {
     }
 
     /// How often this slot has announced, modulo 2^15.
-    #[cfg(test)]
+    #[cfg(all(test, loom))]
     pub(crate) const fn counter(self) -> u64 {
         self.0 >> (Self::TAG_BITS + 1)
     }
