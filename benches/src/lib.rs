@@ -1,6 +1,6 @@
 //! What the benches share: a ring of their own in memory, and the two things that no append can do without.
 
-use lapwing_ring::{Create, Level, Writer};
+use lapwing_ring::{Create, Level, Log, Writer};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +40,18 @@ impl Ring {
             writer.append(Level::INFO, &[0; 1000]).unwrap();
         }
         writer
+    }
+
+    /// A handle for many threads that has been all around the ring.
+    ///
+    /// # Panics
+    /// When the ring cannot be attached to.
+    pub fn log(&self) -> Log {
+        let log = Log::open(&self.0).unwrap();
+        for _ in 0..SIZE / 1024 {
+            log.append(Level::INFO, &[0; 1000]).unwrap();
+        }
+        log
     }
 
     /// Where it is.

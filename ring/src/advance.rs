@@ -54,7 +54,7 @@ impl Ring<'_> {
         }
         let Some(epoch) = self.epoch_of(head) else {
             // HEAD has moved on, which who has seen another epoch will see too; or it never pointed at a page.
-            fence_at("advance:miss", Acquire);
+            fence_at("head:miss", Acquire);
             return if word.load(Relaxed) == head { Err(AppendError::Damaged) } else { Ok(()) };
         };
 

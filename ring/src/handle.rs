@@ -192,11 +192,12 @@ impl Log {
             },
             None => return Err(attached.refuse(AppendError::PoolBusy { size: self.pool.size() })),
         };
-        if i != first {
-            set_place(generation, i as u32);
-        }
         let result = attached.append(&mut lease, draft, pieces);
         self.pool.give_back(i, &lease);
+        // Not before: a handler that came in between has remembered its own place.
+        if place(generation) as usize != i {
+            set_place(generation, i as u32);
+        }
         result.map_err(|error| attached.refuse(error))
     }
 

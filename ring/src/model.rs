@@ -221,19 +221,6 @@ fn two_helpers_race_in_advance() {
     });
 }
 
-/// A writer looks for HEAD while another goes a lap: it may find that HEAD has moved on, and then finds where.
-fn lapping_writers_find_head() {
-    const EXPECTED: &[&str] = &["a=1 b=2 3", "a=1 b=2 -", "a=3 b=1 2", "a=2 b=1 3"];
-    explore(EXPECTED, || {
-        let stage = Stage::new(2, 1);
-        let (mut a, mut b) = (stage.attach(1), stage.attach(2));
-        a.append(0);
-        let a = spawn(move || a.append(1));
-        let b = spawn(move || [b.append(0), b.append(1)]);
-        format!("a={} b={}", a.join().unwrap(), b.join().unwrap().join(" "))
-    });
-}
-
 /// A reader reads a page while its writer laps it: a whole record, or lost, and never a torn one.
 fn lapped_reader() {
     const EXPECTED: &[&str] = &["lost 0+1 1:a1", "0:a0 1:a1"];
@@ -458,7 +445,6 @@ const MODELS: &[(&str, fn())] = &[
     ("dead_writers_slot_changes_hands", dead_writers_slot_changes_hands),
     ("lapped_page_leaves_no_hole", lapped_page_leaves_no_hole),
     ("lapped_reader", lapped_reader),
-    ("lapping_writers_find_head", lapping_writers_find_head),
     ("lease_is_handed_over", lease_is_handed_over),
     ("living_writer_leaves_no_hole", living_writer_leaves_no_hole),
     ("reader_joins_midway", reader_joins_midway),
@@ -473,13 +459,12 @@ const MODELS: &[(&str, fn())] = &[
 /// Each label, and the model that fails when it is weakened. docs/PROTOCOL.md has the same pairs.
 const NEEDED: &[(&str, &str)] = &[
     ("append:head", "stalled_writer_pins_its_page"),
-    ("append:miss", "lapping_writers_find_head"),
     ("append:announce", "living_writer_leaves_no_hole"),
     ("append:reserve", "living_writer_leaves_no_hole"),
     ("append:fill", "reader_joins_midway"),
     ("append:commit", "living_writer_leaves_no_hole"),
     ("append:idle", "stalled_writer_is_stepped_over"),
-    ("advance:miss", "two_helpers_race_in_advance"),
+    ("head:miss", "two_helpers_race_in_advance"),
     ("advance:free", "dead_writers_slot_changes_hands"),
     ("advance:announce", "writer_on_the_next_page_leaves_no_hole"),
     ("advance:recheck", "two_helpers_race_in_advance"),
@@ -543,7 +528,6 @@ tests!(
     dead_writers_slot_changes_hands,
     lapped_page_leaves_no_hole,
     lapped_reader,
-    lapping_writers_find_head,
     lease_is_handed_over,
     living_writer_leaves_no_hole,
     reader_joins_midway,

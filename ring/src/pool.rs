@@ -38,7 +38,9 @@ pub(crate) enum Borrowed {
 }
 
 impl Pool {
+    /// A pool of `size` places, a power of two.
     pub(crate) fn new(size: usize) -> Self {
+        assert!(size.is_power_of_two());
         let place = || Place {
             state: Atomic::new(0),
             slot: Atomic::new(0),
@@ -52,29 +54,31 @@ impl Pool {
         self.0.len()
     }
 
-    /// Borrows a place for the process `generation`, the one at `first` if nobody has it. `None`: all are in use.
+    /// Borrows a place for the process `generation`: one that has a lease before one that has none, so that there are never
+    /// more leases than appends at once; the one at `first` if nobody has it. `None`: all are in use.
     #[inline]
     pub(crate) fn borrow_place(&self, generation: u64, first: usize) -> Option<Borrowed> {
         let size = self.0.len();
-        (0..size).find_map(|i| {
-            let i = (first + i) % size;
+        let places = || (0..size).map(|i| (first + i) & (size - 1));
+        let take = |i: usize, state: u64| {
+            let cell = &self.0[i].state;
+            cell.compare_exchange(state, generation | 1, at("pool:borrow", Acquire), Relaxed).is_ok()
+        };
+        if let Some(i) = places().find(|&i| self.0[i].state.load(Relaxed) == generation && take(i, generation)) {
             let place = &self.0[i];
-            let state = place.state.load(Relaxed);
-            if state == generation | 1 {
-                return None;
-            }
-            // A state of another generation is our parent's: borrowed or not, nobody in this process has it.
-            place.state.compare_exchange(state, generation | 1, at("pool:borrow", Acquire), Relaxed).ok()?;
-            if state != generation {
-                return Some(Borrowed::Vacant(i));
-            }
             let hold = Hold {
                 slot: place.slot.load(Relaxed) as usize,
                 announced: place.announced.load(Relaxed),
                 introduced: place.introduced.load(Relaxed),
             };
-            Some(Borrowed::Lease(i, Lease { hold, generation }))
-        })
+            return Some(Borrowed::Lease(i, Lease { hold, generation }));
+        }
+        // A state of another generation is our parent's: borrowed or not, nobody in this process has it.
+        let vacant = places().find(|&i| {
+            let state = self.0[i].state.load(Relaxed);
+            state & !1 != generation && take(i, state)
+        });
+        vacant.map(Borrowed::Vacant)
     }
 
     /// Gives a borrowed place back, with its lease.

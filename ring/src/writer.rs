@@ -196,7 +196,7 @@ impl<'m> Ring<'m> {
                     return Err(AppendError::Damaged);
                 }
                 // Who has seen the next epoch will see that HEAD was closed for it.
-                fence_at("append:miss", Acquire);
+                fence_at("head:miss", Acquire);
                 continue;
             };
             hold.announced = hold.announced.enter(epoch);

@@ -50,6 +50,7 @@ fn main() {
         words.set_modes(Body::Words, true);
         wide.set_modes(Body::Wide, true);
         tickless.set_modes(Body::Wide, false);
+        let log = ring.log();
         let (mut alone, mut both) = (Buffer::default(), Buffer::default());
         let (word, other) = (Word::default(), Word::default());
         let mut candidates = [
@@ -70,6 +71,9 @@ fn main() {
             }),
             Candidate::new("append, words", |bytes| {
                 words.append(Level::INFO, bytes).unwrap();
+            }),
+            Candidate::new("append, Log", |bytes| {
+                log.append(Level::INFO, bytes).unwrap();
             }),
         ];
         for round in 0..rounds + 20 {
