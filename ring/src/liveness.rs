@@ -60,5 +60,65 @@ fn proven_dead(header: &Header, owner: OwnerWord) -> Option<bool> {
     let stat = Stat::of(Some(owner.pid()))?;
     // A zombie leader may have threads that still write.
     let gone = matches!(stat.state, b'Z' | b'X' | b'x') && stat.threads <= 1;
-    Some(gone || stat.start != 0 && !owner.started_at(stat.start))
+    let another = stat.start != 0 && owner.knows_start() && !owner.started_at(stat.start);
+    Some(gone || another)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::copy::Body;
+    use crate::heap::HeapRing;
+    use crate::layout::Geometry;
+    use std::process::{Command, Stdio};
+
+    /// The verdict on an owner of our own namespaces, made of a process's pid and start time.
+    fn verdict(change: impl Fn(&mut Process)) -> Verdict {
+        let heap = HeapRing::new(Geometry::tiny(2, 1, 6, 1), 1, 0);
+        let ring = heap.ring(Body::Words, &judge);
+        assert_eq!(ring.clock, Clock::MONOTONIC);
+        let mut process = ForkPage::get().unwrap().process();
+        change(&mut process);
+        judge(ring.header, owner_word(ring.header, &process))
+    }
+
+    fn with_pid(pid: u32, start: u64) -> Verdict {
+        verdict(|process| (process.pid, process.start) = (pid, start))
+    }
+
+    #[test]
+    fn the_living_are_alive_and_the_dead_are_dead() {
+        assert_eq!(verdict(|_| ()), Verdict::Alive, "we are");
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let start = Stat::of(Some(child.id())).unwrap().start;
+        assert_eq!(with_pid(child.id(), start), Verdict::Alive);
+        assert_eq!(with_pid(child.id(), start + 1), Verdict::Dead, "somebody else has its pid now");
+        assert_eq!(with_pid(child.id(), 0), Verdict::Alive, "unknown start times prove nothing");
+        child.kill().unwrap();
+        // Not waited for: a zombie.
+        while Stat::of(Some(child.id())).unwrap().state != b'Z' {
+            std::thread::yield_now();
+        }
+        assert_eq!(with_pid(child.id(), start), Verdict::Dead);
+        child.wait().unwrap();
+        assert_eq!(with_pid(child.id(), start), Verdict::Dead);
+        assert_eq!(with_pid(1, Stat::of(Some(1)).unwrap().start), Verdict::Alive);
+    }
+
+    #[test]
+    fn other_namespaces_prove_nothing() {
+        let gone = |process: &mut Process| process.pid = 4_194_303;
+        assert_eq!(verdict(gone), Verdict::Dead);
+        let elsewhere = |process: &mut Process| {
+            gone(process);
+            process.namespaces ^= 1 << 32;
+        };
+        assert_eq!(verdict(elsewhere), Verdict::Alive);
+        let nowhere = |process: &mut Process| {
+            gone(process);
+            process.namespaces = 0;
+        };
+        assert_eq!(verdict(nowhere), Verdict::Alive);
+    }
 }

@@ -199,6 +199,11 @@ impl OwnerWord {
         (self.0 >> 28) as u8
     }
 
+    /// False when the owner could not find out when it started.
+    pub(crate) const fn knows_start(self) -> bool {
+        self.0 >> 1 & mask(Self::START_BITS) != 0
+    }
+
     /// Does a process that started at `start` clock ticks have this word's start time?
     pub(crate) const fn started_at(self, start: u64) -> bool {
         self.0 >> 1 & mask(Self::START_BITS) == start & mask(Self::START_BITS)
@@ -269,6 +274,7 @@ mod tests {
             prop_assert!(!owner.is_free());
             prop_assert_eq!((owner.pid(), owner.namespace(), owner.image(), owner.mode()), (pid, ns, image, 0));
             prop_assert!(owner.started_at(start));
+            prop_assert_eq!(owner.knows_start(), start & mask(OwnerWord::START_BITS) != 0);
             prop_assert_eq!(owner.started_at(other), (start ^ other) & mask(OwnerWord::START_BITS) == 0);
         }
     }

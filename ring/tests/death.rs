@@ -46,8 +46,10 @@ fn child() {
         // SAFETY: the handler makes async-signal-safe calls alone.
         unsafe { libc::signal(libc::SIGSEGV, handler as libc::sighandler_t) };
     }
-    let seq = writer.append(Level::WARN, payload).unwrap();
-    println!("\nappended {seq}");
+    match writer.append(Level::WARN, payload) {
+        Ok(seq) => println!("\nappended {seq}"),
+        Err(error) => println!("\nrefused: {error}"),
+    }
     std::process::exit(0);
 }
 
