@@ -26,6 +26,8 @@ pub enum Failure {
     Output(io::Error),
     #[error("cannot read standard input: {0}")]
     Input(io::Error),
+    #[error("{0}")]
+    Capture(String),
     #[error("no group {name:?} in /etc/group; a number does as well")]
     Group { name: String },
     #[error("{}: cannot be removed: {source}", path.display())]
@@ -45,7 +47,8 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             // So short that nothing says it ever was a ring.
             Self::Ring(Error::Truncated { len: ..8, .. }) => ERROR,
-            Self::Ring(Error::Truncated { .. } | Error::BadGeometry { .. }) | Self::Read { .. } => DAMAGED,
+            Self::Ring(Error::Truncated { .. } | Error::BadGeometry { .. } | Error::BadHeader { .. }) => DAMAGED,
+            Self::Read { .. } => DAMAGED,
             Self::Refused { last: AppendError::Damaged, .. } => DAMAGED,
             Self::Geometry(_) => USAGE,
             _ => ERROR,

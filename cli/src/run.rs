@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::failure::Failure;
 use clap::{Args, ValueEnum};
 use lapwing_ring::{Location, Log, Purpose};
 use lapwing_writer_shim::environment::{self, Environment, Streams};
@@ -67,10 +68,9 @@ pub fn run(args: &RunArgs) -> ExitCode {
     let mut command = Command::new(name);
     command.args(arguments);
     if args.capture != Capture::Off
-        && let Err(reason) = prepare(args, name, &mut command)
+        && let Err(failure) = prepare(args, name, &mut command)
     {
-        eprintln!("lapwing: {reason}");
-        return ExitCode::FAILURE;
+        return failure.report();
     }
     let error = command.exec();
     eprintln!("lapwing: {}: {error}", name.display());
@@ -78,14 +78,15 @@ pub fn run(args: &RunArgs) -> ExitCode {
 }
 
 /// Sets the environment that makes the program write to the ring.
-fn prepare(args: &RunArgs, name: &OsStr, command: &mut Command) -> Result<(), String> {
+fn prepare(args: &RunArgs, name: &OsStr, command: &mut Command) -> Result<(), Failure> {
     let location = Location::find(args.ring.as_deref(), Purpose::Write);
-    location.ensure().map_err(|error| error.to_string())?;
+    location.ensure()?;
     // Whoever cannot write to it should hear so now: the library will not say a word.
-    Log::open(location.path()).map_err(|error| error.to_string())?;
-    let ring = std::path::absolute(location.path()).map_err(|error| format!("the current folder: {error}"))?;
-    let library = library()?;
-    let preload = with_library(env::var_os(LD_PRELOAD), &library)?;
+    Log::open(location.path())?;
+    let ring = std::path::absolute(location.path())
+        .map_err(|error| Failure::Capture(format!("the current folder: {error}")))?;
+    let library = library().map_err(Failure::Capture)?;
+    let preload = with_library(env::var_os(LD_PRELOAD), &library).map_err(Failure::Capture)?;
 
     let path = env::var_os("PATH").unwrap_or_default();
     if let Some(obstacle) = program::find(name, &path).and_then(|file| program::obstacle(&file)) {

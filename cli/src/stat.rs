@@ -32,8 +32,7 @@ struct Report {
     boot_id: String,
     created: String,
     clock: &'static str,
-    /// Nanoseconds per tick, times 2^32.
-    ns_per_tick: u64,
+    ns_per_tick: f64,
     size: u64,
     page_size: u64,
     pages: u32,
@@ -117,7 +116,7 @@ impl Report {
             boot_id: hex(identity.boot_id),
             created: rfc3339_utc(identity.created_ns as i64),
             clock,
-            ns_per_tick: identity.clock.ns_per_tick(),
+            ns_per_tick: identity.clock.ns_per_tick() as f64 / (1u64 << 32) as f64,
             size: geometry.size(),
             page_size: geometry.page_size(),
             pages: geometry.page_count(),
@@ -167,7 +166,7 @@ impl Report {
             line("boot", self.boot_id.clone());
             line("file", bytes(self.file_len));
             line("payload", format!("{} bytes at most, fields included", self.max_body));
-            line("tick", format!("{:.9} ns", self.ns_per_tick as f64 / (1u64 << 32) as f64));
+            line("tick", format!("{:.9} ns", self.ns_per_tick));
         }
         let _ = match self.writers.len() {
             0 => writeln!(out, "\nno writer is attached"),

@@ -73,6 +73,8 @@ fn show(args: &TailArgs, follow: &mut Follow, output: &mut Output) -> Result<(),
     if !args.follow {
         return Ok(());
     }
+    // Whatever is overwritten from here on was there to be read.
+    output.overwritten_counts = true;
     loop {
         if follow.step(|item| output.item(item))? == Progress::Waiting {
             output.out.flush()?;

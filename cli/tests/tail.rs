@@ -329,3 +329,21 @@ fn wrong_usage_is_2_and_a_missing_ring_is_1() {
     assert!(missing.stderr.starts_with("lapwing: ") && missing.stderr.contains("no such ring"), "{}", missing.stderr);
     assert!(!sandbox.path("ring").exists(), "readers never make a ring");
 }
+
+#[test]
+fn what_is_overwritten_before_a_follower_comes_back_is_a_loss_even_if_it_has_shown_nothing_yet() {
+    for args in [&["tail", "-f"][..], &["tail", "-f", "-n", "all"], &["tail", "-f", "-n", "0"]] {
+        let sandbox = Sandbox::with_ring("64K");
+        let tail = Following::start(&sandbox, args);
+        assert!(tail.has_nothing_for(Duration::from_millis(300)), "it waits at the end of an empty ring");
+        let signal = |name: &str| {
+            let status = std::process::Command::new("kill").args([name, &tail.child.id().to_string()]).status();
+            assert!(status.unwrap().success());
+        };
+        signal("-STOP");
+        sandbox.log_lines(0..20_000);
+        signal("-CONT");
+        let first = tail.next();
+        assert!(loss(&first).is_some_and(|(count, from, _)| from == 0 && count > 10_000), "{args:?}: {first}");
+    }
+}

@@ -68,6 +68,10 @@ impl Ring<'_> {
             head = decided;
         }
 
+        if head.step() >= self.geometry.page_count() {
+            return Err(AppendError::Damaged);
+        }
+
         // 3. Announce the new page before looking whether it is still to be opened.
         let next = epoch + head.step() as u64;
         hold.announced = hold.announced.enter(next);
@@ -97,7 +101,7 @@ impl Ring<'_> {
         Ok(())
     }
 
-    fn announce_idle(&self, hold: &mut Hold) {
+    pub(crate) fn announce_idle(&self, hold: &mut Hold) {
         if !hold.announced.is_idle() {
             hold.announced = hold.announced.idle();
             self.slots[hold.slot].announce.store(hold.announced, at("advance:idle", Release));

@@ -76,6 +76,15 @@ pub enum Error {
     /// Sizes that no ring has.
     #[allow(missing_docs)]
     BadGeometry { path: PathBuf, source: GeometryError },
+    /// A header of our version that says what no header of that version says.
+    #[allow(missing_docs)]
+    BadHeader { path: PathBuf, what: &'static str, found: u64 },
+    /// The folder that the ring would lie in does not exist.
+    #[allow(missing_docs)]
+    NoFolder { path: PathBuf },
+    /// This process may not make files of that size (`ulimit -f`).
+    #[allow(missing_docs)]
+    FileSizeLimit { path: PathBuf, needed: u64, limit: u64 },
     /// The clock that the header names is not one of this format, or this machine does not have it.
     #[allow(missing_docs)]
     BadClock { path: PathBuf, kind: u64 },
@@ -124,6 +133,15 @@ impl fmt::Display for Error {
                 if version > supported { "use a newer lapwing" } else { "read it with the lapwing that wrote it" }
             ),
             Self::BadGeometry { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::BadHeader { path, what, found } => {
+                write!(f, "{}: is damaged: its header says that {what} is {found}", path.display())
+            }
+            Self::NoFolder { path } => write!(f, "{}: the folder it would lie in does not exist", path.display()),
+            Self::FileSizeLimit { path, needed, limit } => write!(
+                f,
+                "{}: the ring needs a file of {needed} bytes, and this process is limited to {limit} (ulimit -f)",
+                path.display()
+            ),
             Self::BadClock { path, kind } => {
                 write!(f, "{}: keeps time by clock {kind}, which this machine does not have", path.display())
             }
@@ -221,7 +239,10 @@ impl fmt::Display for AppendError {
                 write!(f, "all {pages} pages of the ring are held by writers that stopped in the middle of a record")
             }
             Self::PoolBusy { size } => write!(f, "{size} appends of this process are in progress at once"),
-            Self::Damaged => write!(f, "the ring is damaged"),
+            Self::Damaged => write!(
+                f,
+                "the ring is damaged: its words contradict each other; read what is left of it, then remove it with `lapwing rm`"
+            ),
         }
     }
 }

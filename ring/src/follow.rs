@@ -131,7 +131,8 @@ impl Reader {
     /// stalled. A second unless set. It ends earlier when the ring is half a lap ahead.
     pub fn set_patience(&mut self, patience: Duration) {
         let give_up_after = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
-        self.cursor.patience = Patience { give_up_after, ..Patience::default() };
+        let scan_after = give_up_after.min(Patience::default().scan_after);
+        self.cursor.patience = Patience { scan_after, give_up_after };
     }
 
     /// The sequence that comes next.

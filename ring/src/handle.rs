@@ -9,7 +9,7 @@ use crate::level::Level;
 use crate::liveness::owner_word;
 use crate::map::{Identity, Mapping};
 use crate::pool::{Borrowed, Lease, Pool};
-use crate::process::{ForkPage, comm, effective_uid, pid_of, place, set_place, tid};
+use crate::process::{ForkPage, KeepErrno, comm, effective_uid, pid_of, place, set_place, tid};
 use crate::ring::Ring;
 use crate::writer::Draft;
 use atomic::Ordering::Relaxed;
@@ -41,6 +41,7 @@ impl Attached {
     /// Claims a slot for the process that we are now.
     #[cold]
     fn claim(&self) -> Result<Lease, TooManyWriters> {
+        let _errno = KeepErrno::new();
         let process = self.process.process();
         let ring = self.ring();
         let hold = ring.claim(owner_word(ring.header, &process))?;
@@ -57,10 +58,8 @@ impl Attached {
     }
 
     fn release(&self, lease: Lease) {
-        let process = self.process.process();
-        if process.generation == lease.generation {
-            let ring = self.ring();
-            ring.release(lease.hold, owner_word(ring.header, &process));
+        if self.process.generation() == lease.generation {
+            self.ring().release(lease.hold);
         }
     }
 
@@ -148,7 +147,10 @@ const POOL: usize = 64;
 /// A handle for any number of threads, and for signal handlers: every append borrows a slot of a small pool.
 ///
 /// An append makes no system call, allocates nothing and never waits, except that a slot is claimed when there are more
-/// appends at once than ever before in this process. A child of a fork claims slots of its own.
+/// appends at once than ever before in this process. A child of a fork claims slots of its own; but a child of a fork *in a
+/// signal handler* must not return from that handler, for what it interrupted is not its own.
+///
+/// If another process truncates the file, touching the mapping raises SIGBUS, as it does with every mapped file.
 pub struct Log {
     attached: Attached,
     pool: Pool,
@@ -196,7 +198,7 @@ impl Log {
         self.pool.give_back(i, &lease);
         // Not before: a handler that came in between has remembered its own place.
         if place(generation) as usize != i {
-            set_place(generation, i as u32);
+            set_place(i as u32);
         }
         result.map_err(|error| attached.refuse(error))
     }

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use crate::layout::{Header, NAMESPACES};
-use crate::process::{ForkPage, Probe, Process, Stat, image, probe, proc_is_ours};
+use crate::process::{ForkPage, KeepErrno, Probe, Process, Stat, image, probe, proc_is_ours};
 use crate::ring::Verdict;
 use crate::word::OwnerWord;
 use atomic::Ordering::Relaxed;
@@ -32,6 +32,7 @@ fn register_namespaces(header: &Header, namespaces: u64) -> Option<usize> {
 /// The verdict by the owner's process: dead if the pid is gone, or belongs to somebody else, or is a zombie without
 /// threads. Asked from another pid or time namespace, or without a /proc of our own, everybody is alive.
 pub(crate) fn judge(header: &Header, owner: OwnerWord) -> Verdict {
+    let _errno = KeepErrno::new();
     match proven_dead(header, owner) {
         Some(true) => Verdict::Dead,
         _ => Verdict::Alive,

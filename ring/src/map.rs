@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 /// # Ok::<(), lapwing_ring::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "nothing is made before `create`"]
 pub struct Create {
     size: u64,
     page_size: Option<u64>,
@@ -97,13 +98,13 @@ impl Create {
                 let (file, name) = Temporary::open(path)?;
                 (file, Some(name))
             }
-            Err(error) => return Err(os_error(folder, "create", error)),
+            Err(error) => return Err(folder_error(folder, path, error)),
         };
         self.fill(&file, path, geometry)?;
-        match &temporary {
-            None => link(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())), path),
-            Some(name) => link(&name.0, path),
-        }
+        // By descriptor, also where there is a temporary name: somebody could have put another file there.
+        let linked = link(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())), path);
+        drop(temporary);
+        linked
     }
 
     fn fill(&self, file: &File, path: &Path, geometry: Geometry) -> Result<(), Error> {
@@ -151,7 +152,7 @@ impl Create {
     }
 }
 
-/// A temporary name, removed when it goes out of scope.
+/// A temporary name, removed when it goes out of scope; a process killed meanwhile leaves it.
 struct Temporary(PathBuf);
 
 impl Temporary {
@@ -161,7 +162,7 @@ impl Temporary {
         let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).custom_flags(flags).mode(0o600).open(&name);
-        let file = file.map_err(|error| os_error(&name, "create", error))?;
+        let file = file.map_err(|error| folder_error(path.parent().unwrap_or(path), path, error))?;
         Ok((file, Self(name)))
     }
 }
@@ -169,6 +170,14 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Why no file could be made in `folder` for the ring at `path`.
+fn folder_error(folder: &Path, path: &Path, error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(libc::ENOENT) => Error::NoFolder { path: path.to_owned() },
+        _ => os_error(folder, "create a file in", error),
     }
 }
 
@@ -185,23 +194,37 @@ fn link(from: &Path, to: &Path) -> Result<(), Error> {
         0 => Ok(()),
         _ => match io::Error::last_os_error() {
             error if error.raw_os_error() == Some(libc::EEXIST) => Err(Error::Exists { path: to.to_owned() }),
-            error => Err(os_error(to, "link", error)),
+            source => Err(Error::Os { path: to.to_owned(), call: "link", source }),
         },
     }
 }
 
 /// Allocates every byte, so that a full file system is an error here and not a SIGBUS in some writer later.
 fn allocate(file: &File, path: &Path, len: u64) -> Result<(), Error> {
+    // Beyond this limit the kernel would not only refuse, but kill us by SIGXFSZ.
+    let limit = file_size_limit();
+    if len > limit {
+        return Err(Error::FileSizeLimit { path: path.to_owned(), needed: len, limit });
+    }
     loop {
         // SAFETY: an open descriptor and two numbers.
         match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, len as libc::off_t) } {
             0 => return Ok(()),
             libc::EINTR => {}
-            libc::ENOSPC | libc::EDQUOT | libc::EFBIG => {
+            libc::ENOSPC | libc::EDQUOT => {
                 return Err(Error::NoSpace { path: path.to_owned(), needed: len, free: free_bytes(file) });
             }
             code => return Err(os_error(path, "allocate", io::Error::from_raw_os_error(code))),
         }
+    }
+}
+
+fn file_size_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: room for the answer.
+    match unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) } {
+        0 => limit.rlim_cur,
+        _ => libc::RLIM_INFINITY,
     }
 }
 
@@ -235,11 +258,10 @@ fn os_error(path: &Path, call: &'static str, source: io::Error) -> Error {
     match source.raw_os_error() {
         Some(libc::ENOENT) => Error::NotFound { path },
         Some(libc::EEXIST) => Error::Exists { path },
-        Some(libc::ENOSPC) => Error::NoSpace { path, needed: HEADER_LEN as u64, free: 0 },
         Some(libc::ELOOP) => Error::NotARegularFile { path, kind: "a symbolic link" },
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
-            let meta = path.symlink_metadata().ok();
-            let (mode, owner) = meta.map_or((0, 0), |meta| (meta.mode() & 0o7777, meta.uid()));
+            let Ok(meta) = path.symlink_metadata() else { return Error::Os { path, call, source } };
+            let (mode, owner) = (meta.mode() & 0o7777, meta.uid());
             let to = if call == "open for writing" { "write" } else { call };
             Error::PermissionDenied { path, mode, owner, uid: effective_uid(), to }
         }
@@ -302,8 +324,18 @@ fn identify(file: &File, path: &Path, len: u64) -> Result<Identity, Error> {
     if len < HEADER_LEN as u64 {
         return Err(truncated(HEADER_LEN as u64));
     }
-    if word(8) != FORMAT_VERSION || word(16) != HEADER_LEN as u64 || word(48) != SLOT_LEN as u64 {
+    if word(8) != FORMAT_VERSION {
         return Err(Error::UnsupportedVersion { path: path.to_owned(), version: word(8), supported: FORMAT_VERSION });
+    }
+    let bad = |what, found| Err(Error::BadHeader { path: path.to_owned(), what, found });
+    if word(16) != HEADER_LEN as u64 {
+        return bad("the header's length", word(16));
+    }
+    if word(48) != SLOT_LEN as u64 {
+        return bad("a writer slot's length", word(48));
+    }
+    if word(104) == 0 {
+        return bad("the length of a tick", 0);
     }
     let geometry = Geometry::from_stored(word(24), word(32), word(40), word(56))
         .map_err(|source| Error::BadGeometry { path: path.to_owned(), source })?;

@@ -56,7 +56,7 @@ impl Stage {
     fn attach(self: &Arc<Self>, pid: u32) -> Writer {
         let owner = OwnerWord::new(pid, 0, 0, 0);
         let hold = self.with(|ring| ring.claim(owner).unwrap());
-        Writer { hold: Hold { introduced: Hold::NEVER, ..hold }, stage: self.clone(), pid, owner }
+        Writer { hold: Hold { introduced: Hold::NEVER, ..hold }, stage: self.clone(), pid }
     }
 
     fn reader(self: &Arc<Self>) -> Reader {
@@ -70,7 +70,6 @@ struct Writer {
     stage: Arc<Stage>,
     hold: Hold,
     pid: u32,
-    owner: OwnerWord,
 }
 
 impl Writer {
@@ -118,7 +117,7 @@ impl Writer {
     }
 
     fn release(&self) {
-        self.stage.with(|ring| ring.release(self.hold, self.owner));
+        self.stage.with(|ring| ring.release(self.hold));
     }
 }
 

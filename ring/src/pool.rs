@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use crate::sync::{Atomic, at};
-use crate::word::AnnounceWord;
+use crate::word::{AnnounceWord, OwnerWord};
 use crate::writer::Hold;
 use atomic::Ordering::{Acquire, Relaxed, Release};
 use crossbeam_utils::CachePadded;
@@ -22,6 +22,7 @@ struct Place {
     /// 0: no lease. Else the generation it belongs to, plus 1 while it is borrowed.
     state: Atomic<u64>,
     slot: Atomic<u64>,
+    owner: Atomic<OwnerWord>,
     announced: Atomic<AnnounceWord>,
     introduced: Atomic<u64>,
 }
@@ -44,6 +45,7 @@ impl Pool {
         let place = || Place {
             state: Atomic::new(0),
             slot: Atomic::new(0),
+            owner: Atomic::new(OwnerWord::FREE),
             announced: Atomic::new(bytemuck::Zeroable::zeroed()),
             introduced: Atomic::new(0),
         };
@@ -60,25 +62,37 @@ impl Pool {
     pub(crate) fn borrow_place(&self, generation: u64, first: usize) -> Option<Borrowed> {
         let size = self.0.len();
         let places = || (0..size).map(|i| (first + i) & (size - 1));
-        let take = |i: usize, state: u64| {
-            let cell = &self.0[i].state;
-            cell.compare_exchange(state, generation | 1, at("pool:borrow", Acquire), Relaxed).is_ok()
-        };
-        if let Some(i) = places().find(|&i| self.0[i].state.load(Relaxed) == generation && take(i, generation)) {
-            let place = &self.0[i];
-            let hold = Hold {
-                slot: place.slot.load(Relaxed) as usize,
-                announced: place.announced.load(Relaxed),
-                introduced: place.introduced.load(Relaxed),
-            };
-            return Some(Borrowed::Lease(i, Lease { hold, generation }));
+        if let Some(found) = places().find_map(|i| Some(Borrowed::Lease(i, self.borrow_lease(generation, i)?))) {
+            return Some(found);
         }
         // A state of another generation is our parent's: borrowed or not, nobody in this process has it.
         let vacant = places().find(|&i| {
             let state = self.0[i].state.load(Relaxed);
-            state & !1 != generation && take(i, state)
+            state & !1 != generation && self.take(i, state, generation)
         });
         vacant.map(Borrowed::Vacant)
+    }
+
+    #[inline(always)]
+    fn take(&self, i: usize, state: u64, generation: u64) -> bool {
+        let cell = &self.0[i].state;
+        cell.compare_exchange(state, generation | 1, at("pool:borrow", Acquire), Relaxed).is_ok()
+    }
+
+    /// Borrows the lease in place `i`, if there is one of `generation` and nobody has it.
+    #[inline(always)]
+    fn borrow_lease(&self, generation: u64, i: usize) -> Option<Lease> {
+        let place = &self.0[i];
+        if place.state.load(Relaxed) != generation || !self.take(i, generation, generation) {
+            return None;
+        }
+        let hold = Hold {
+            slot: place.slot.load(Relaxed) as usize,
+            owner: place.owner.load(Relaxed),
+            announced: place.announced.load(Relaxed),
+            introduced: place.introduced.load(Relaxed),
+        };
+        Some(Lease { hold, generation })
     }
 
     /// Gives a borrowed place back, with its lease.
@@ -86,6 +100,7 @@ impl Pool {
     pub(crate) fn give_back(&self, i: usize, lease: &Lease) {
         let place = &self.0[i];
         place.slot.store(lease.hold.slot as u64, Relaxed);
+        place.owner.store(lease.hold.owner, Relaxed);
         place.announced.store(lease.hold.announced, Relaxed);
         place.introduced.store(lease.hold.introduced, Relaxed);
         place.state.store(lease.generation, at("pool:return", Release));
@@ -99,11 +114,9 @@ impl Pool {
     /// Takes every lease of `generation` that is not borrowed out of the pool.
     pub(crate) fn drain(&self, generation: u64, mut each: impl FnMut(Lease)) {
         for i in 0..self.0.len() {
-            if self.0[i].state.load(Relaxed) == generation
-                && let Some(Borrowed::Lease(at, lease)) = self.borrow_place(generation, i)
-            {
+            if let Some(lease) = self.borrow_lease(generation, i) {
                 each(lease);
-                self.vacate(at);
+                self.vacate(i);
             }
         }
     }

@@ -4,11 +4,12 @@
 
 use crate::clock::monotonic_ns;
 use crate::sync::Atomic;
-use atomic::Ordering::Relaxed;
+use atomic::Ordering::{Relaxed, Release};
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::io;
 use std::sync::OnceLock;
+use std::sync::atomic::compiler_fence;
 
 /// Memory that the kernel wipes in a forked child. Each word is complete by itself, and 0 says: find out again. So
 /// threads that find out at the same time disturb nobody, and no order between the words matters.
@@ -17,7 +18,6 @@ pub(crate) struct ForkPage {
     /// When this process found out who it is (41 bits of microseconds) and its pid (22 bits); the lowest bit is 0.
     generation: Atomic<u64>,
     start: Atomic<u64>,
-    namespaces: Atomic<u64>,
 }
 
 static PAGE: OnceLock<&'static ForkPage> = OnceLock::new();
@@ -35,9 +35,11 @@ pub(crate) struct Process {
 }
 
 thread_local! {
-    /// Generation and id of this thread, and a number of the thread's own. Constant, without destructor: reading it
-    /// allocates nothing.
-    static THREAD: Cell<(u64, u32, u32)> = const { Cell::new((0, 0, 0)) };
+    /// The id of this thread, a number of the thread's own, and the generation both belong to. Constants without
+    /// destructors: reading them allocates nothing.
+    static TID: Cell<u32> = const { Cell::new(0) };
+    static PLACE: Cell<u32> = const { Cell::new(0) };
+    static KNOWN: Cell<u64> = const { Cell::new(0) };
 }
 
 impl ForkPage {
@@ -100,12 +102,14 @@ impl ForkPage {
     pub(crate) fn process(&self) -> Process {
         let generation = self.generation();
         let start = known(&self.start, || Stat::of(None).map_or(0, |stat| stat.start));
-        let namespaces = known(&self.namespaces, || {
-            let pair = namespace(c"/proc/self/ns/pid").zip(namespace(c"/proc/self/ns/time").or(Some(0)));
-            pair.map_or(0, |(pid, time)| (pid as u64) << 32 | time as u64)
-        });
-        Process { generation, pid: pid_of(generation), start, namespaces }
+        Process { generation, pid: pid_of(generation), start, namespaces: namespaces() }
     }
+}
+
+/// Inodes of the namespaces that we are in at this moment; setns(2) can move a process.
+fn namespaces() -> u64 {
+    let pair = namespace(c"/proc/self/ns/pid").zip(namespace(c"/proc/self/ns/time").or(Some(0)));
+    pair.map_or(0, |(pid, time)| (pid as u64) << 32 | time as u64)
 }
 
 const PID_END: u32 = 23;
@@ -130,7 +134,7 @@ fn known(cell: &Atomic<u64>, find: impl FnOnce() -> u64) -> u64 {
 
 extern "C" fn forget_after_fork() {
     if let Some(page) = PAGE.get() {
-        for cell in [&page.generation, &page.start, &page.namespaces] {
+        for cell in [&page.generation, &page.start] {
             cell.store(0, Relaxed);
         }
     }
@@ -139,27 +143,50 @@ extern "C" fn forget_after_fork() {
 /// The id of this thread, asked from the kernel once in the life of a thread and process.
 #[inline(always)]
 pub(crate) fn tid(generation: u64) -> u32 {
-    let (known, tid, _) = THREAD.get();
-    if known == generation { tid } else { ask_tid(generation) }
+    if KNOWN.get() == generation { TID.get() } else { meet(generation) }
 }
 
 #[cold]
-fn ask_tid(generation: u64) -> u32 {
+#[inline(never)]
+fn meet(generation: u64) -> u32 {
     // SAFETY: gettid has no preconditions.
     let tid = unsafe { libc::gettid() } as u32;
-    THREAD.set((generation, tid, 0));
+    TID.set(tid);
+    PLACE.set(0);
+    // A signal handler that comes in between must not find the generation without the rest.
+    compiler_fence(Release);
+    KNOWN.set(generation);
     tid
 }
 
 /// A number that this thread keeps for itself in this process; 0 at first. See [`set_place`].
+#[inline(always)]
 pub(crate) fn place(generation: u64) -> u32 {
-    let (known, _, place) = THREAD.get();
-    if known == generation { place } else { 0 }
+    tid(generation);
+    PLACE.get()
 }
 
 /// Remembers [`place`].
-pub(crate) fn set_place(generation: u64, place: u32) {
-    THREAD.set((generation, tid(generation), place));
+pub(crate) fn set_place(place: u32) {
+    PLACE.set(place);
+}
+
+/// Gives errno back as it was: an append may stand in a signal handler.
+pub(crate) struct KeepErrno(libc::c_int);
+
+impl KeepErrno {
+    pub(crate) fn new() -> Self {
+        Self(io::Error::last_os_error().raw_os_error().unwrap_or(0))
+    }
+}
+
+impl Drop for KeepErrno {
+    fn drop(&mut self) {
+        // SAFETY: the address of this thread's errno, which is always there.
+        let errno = unsafe { libc::__errno_location() };
+        // SAFETY: nobody else writes this thread's errno.
+        unsafe { *errno = self.0 };
+    }
 }
 
 /// Eight bits that differ between the images that one process runs through exec, most of the time.
@@ -262,17 +289,19 @@ fn number(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Reads as much of a file as fits, in one call.
+/// Reads as much of a file as fits, in one call. By system calls of our own: the C library's are places where a thread can
+/// be cancelled, and nothing here could be cleaned up.
 fn read_file<'b>(path: &CStr, buf: &'b mut [u8]) -> Option<&'b [u8]> {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
     // SAFETY: a NUL-terminated path.
-    let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    let fd = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0) };
     if fd < 0 {
         return None;
     }
     // SAFETY: an open descriptor, a buffer with its length.
-    let n = unsafe { libc::read(fd, buf.as_mut_ptr().cast(), buf.len()) };
+    let n = unsafe { libc::syscall(libc::SYS_read, fd, buf.as_mut_ptr(), buf.len()) };
     // SAFETY: the descriptor is ours and is not used again.
-    unsafe { libc::close(fd) };
+    unsafe { libc::syscall(libc::SYS_close, fd) };
     buf.get(..usize::try_from(n).ok()?)
 }
 

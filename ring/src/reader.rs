@@ -160,7 +160,7 @@ impl Cursor {
                 Step::Record(meta) => return Ok(Read::Record(self.dress(ring, meta, buf))),
                 Step::Found(Found::NotYet { in_flight }) => return Ok(Read::NotYet { in_flight }),
                 Step::Found(Found::Lost(gap)) => {
-                    self.counts.lost += gap.count;
+                    self.counts.lost = self.counts.lost.saturating_add(gap.count);
                     return Ok(Read::Lost(gap));
                 }
                 Step::Found(Found::Abandoned(gap)) => {
@@ -286,6 +286,10 @@ impl Cursor {
                 return Ok(Uncommitted::Lapped);
             }
             if found == epoch {
+                // A page that is held for a stopped writer keeps its number: out of the ring, it says nothing.
+                if epoch < head.oldest_epoch(&ring.geometry) {
+                    return Ok(Uncommitted::Lapped);
+                }
                 let Some(page) = ring.trusted_base(epoch) else { return Ok(Uncommitted::Again) };
                 return match page.base.cmp(&self.seq) {
                     std::cmp::Ordering::Equal => Ok(Uncommitted::NextPage(epoch, page)),

@@ -124,7 +124,9 @@ impl<'m> Ring<'m> {
         for _ in 0..MISSES + 3 {
             let word = self.header.head.load(Relaxed);
             fence_at("read:head", Acquire);
-            if let Some(epoch) = self.epoch_of(word) {
+            if let Some(epoch) = self.epoch_of(word)
+                && word.step() < self.geometry.page_count()
+            {
                 return Some(Head { epoch, count: word.count(), step: word.step() });
             }
         }

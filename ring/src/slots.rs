@@ -33,13 +33,13 @@ impl Ring<'_> {
             let used = &self.slots[..(high as usize).min(self.slots.len())];
             for (i, slot) in used.iter().enumerate() {
                 if slot.owner.load(Relaxed).is_free() && self.take(i, OwnerWord::FREE, owner) {
-                    return Ok(self.settle(i));
+                    return Ok(self.settle(i, owner));
                 }
             }
             for (i, slot) in used.iter().enumerate() {
                 let old = slot.owner.load(Relaxed);
                 if !old.is_free() && self.judge(old) == Verdict::Dead && self.take(i, old, owner) {
-                    return Ok(self.settle(i));
+                    return Ok(self.settle(i, owner));
                 }
             }
             if used.len() == self.slots.len() {
@@ -56,19 +56,19 @@ impl Ring<'_> {
     }
 
     /// A claimed slot announces nothing, and continues its last owner's counter.
-    fn settle(&self, i: usize) -> Hold {
+    fn settle(&self, i: usize, owner: OwnerWord) -> Hold {
         let slot = &self.slots[i];
         let announced = slot.announce.load(Relaxed).idle();
         slot.announce.store(announced, at("claim:idle", Release));
         slot.records.store(0, Relaxed);
         slot.bytes.store(0, Relaxed);
-        Hold { slot: i, announced, introduced: Hold::NOT_YET }
+        Hold { slot: i, owner, announced, introduced: Hold::NOT_YET }
     }
 
-    /// Gives back a slot that `owner` holds and announces nothing with.
-    pub(crate) fn release(&self, hold: Hold, owner: OwnerWord) {
+    /// Gives back a slot that announces nothing.
+    pub(crate) fn release(&self, hold: Hold) {
         // Losing means that somebody took us for dead; the slot is his.
         let slot = &self.slots[hold.slot].owner;
-        let _ = slot.compare_exchange(owner, OwnerWord::FREE, at("release:owner", Release), Relaxed);
+        let _ = slot.compare_exchange(hold.owner, OwnerWord::FREE, at("release:owner", Release), Relaxed);
     }
 }

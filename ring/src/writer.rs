@@ -9,7 +9,7 @@ use crate::level::Level;
 use crate::record::{FIELDS_LEN, Field, Flags, Meta, Source, encoded_len};
 use crate::ring::{MISSES, Page, Ring};
 use crate::sync::{at, fence_at};
-use crate::word::{AnnounceWord, EntryWord, HeadWord};
+use crate::word::{AnnounceWord, EntryWord, HeadWord, OwnerWord};
 use atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// A record about to be written.
@@ -36,6 +36,8 @@ impl Draft<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hold {
     pub(crate) slot: usize,
+    /// What the slot's owner word says while it is ours.
+    pub(crate) owner: OwnerWord,
     pub(crate) announced: AnnounceWord,
     /// HEAD's tag of the page on which this writer last wrote down who it is.
     pub(crate) introduced: u64,
@@ -56,21 +58,25 @@ pub(crate) struct Reservation<'m> {
     index: u32,
     offset: u32,
     words: u32,
-    /// Bytes that go in front of the body to say who writes here, 0 for none.
-    introduction: u32,
+    introduction: Option<Introduction>,
 }
 
 /// Who a writer is, from its own slot: the fields in front of its first record on each page, so that a page tells who
-/// wrote it when its writers are long gone. No system call.
+/// wrote it when its writers are long gone. No system call. Copied once: what others do to the slot cannot change it.
 struct Introduction {
     comm: [u8; 16],
     start: u64,
     uid: u32,
+    /// What it adds to a record's body, bytes.
+    len: usize,
 }
 
 impl Introduction {
-    fn of(slot: &Slot) -> Self {
-        Self { comm: slot.name(), start: slot.start.load(Relaxed), uid: slot.uid.load(Relaxed) as u32 }
+    fn of(slot: &Slot, has_fields: bool) -> Self {
+        let (start, uid) = (slot.start.load(Relaxed), slot.uid.load(Relaxed) as u32);
+        let mut who = Self { comm: slot.name(), start, uid, len: 0 };
+        who.len = encoded_len(&who.fields()) + if has_fields { 0 } else { FIELDS_LEN };
+        who
     }
 
     fn fields(&self) -> [Field<'_>; 3] {
@@ -102,18 +108,20 @@ impl<'m> Ring<'m> {
         draft: &Draft<'_>,
         payload: &[&[u8]],
     ) -> Result<u64, AppendError> {
-        let text: usize = payload.iter().map(|piece| piece.len()).sum();
+        let text = payload.iter().fold(0usize, |sum, piece| sum.saturating_add(piece.len()));
         let fields = if draft.fields.is_empty() { 0 } else { FIELDS_LEN + encoded_len(draft.fields) };
-        let len = fields + text;
+        let len = text.saturating_add(fields);
         if len > self.geometry.max_body() {
             return Err(AppendError::TooLarge { len, limit: self.geometry.max_body() });
         }
         let ticks = if self.ticking { self.clock.ticks() } else { 0 };
         let place = self.reserve(hold, len, fields != 0)?;
-        if place.introduction == 0 {
-            self.fill(&place, ticks, len, who, &[], draft, payload);
-        } else {
-            self.fill_introduced(hold, &place, ticks, len, who, draft, payload);
+        match &place.introduction {
+            None => self.fill(&place, ticks, len, who, &[], draft, payload),
+            Some(introduction) => {
+                hold.introduced = HeadWord::open(place.epoch).tag();
+                self.fill_introduced(introduction, &place, ticks, len, who, draft, payload);
+            }
         }
         Ok(self.commit(hold, place, text))
     }
@@ -123,7 +131,7 @@ impl<'m> Ring<'m> {
     #[allow(clippy::too_many_arguments, reason = "the pieces of one record")]
     fn fill_introduced(
         &self,
-        hold: &mut Hold,
+        introduction: &Introduction,
         place: &Reservation<'_>,
         ticks: u64,
         len: usize,
@@ -131,9 +139,7 @@ impl<'m> Ring<'m> {
         draft: &Draft<'_>,
         payload: &[&[u8]],
     ) {
-        let introduction = Introduction::of(&self.slots[hold.slot]);
-        self.fill(place, ticks, len, who, &introduction.fields(), draft, payload);
-        hold.introduced = HeadWord::open(place.epoch).tag();
+        self.fill(place, ticks, len + introduction.len, who, &introduction.fields(), draft, payload);
     }
 
     /// Stores a record's words into a place that is ours: `len` bytes of the draft's fields and payload, and `extra` fields
@@ -154,8 +160,7 @@ impl<'m> Ring<'m> {
         let has_fields = !extra.is_empty() || !draft.fields.is_empty();
         // Whether there are fields is for us to say, not for the caller.
         let flags = if has_fields { draft.flags | Flags::FIELDS } else { draft.flags.without(Flags::FIELDS) };
-        let len = len as u32 + place.introduction;
-        let meta = Meta { len, level: draft.level, source: draft.source, flags };
+        let meta = Meta { len: len as u32, level: draft.level, source: draft.source, flags };
         let mut filler = Filler::new(data, self.body);
         filler.header(ticks, meta.pack(), who.0, who.1);
         if has_fields {
@@ -182,8 +187,8 @@ impl<'m> Ring<'m> {
         loop {
             let head = self.header.head.load(at("append:head", Acquire));
             let due = hold.introduced != head.tag();
-            let introduction = if due { self.introduction_len(hold, len, has_fields) } else { 0 };
-            let words = record_words(len + introduction);
+            let introduction = if due { self.introduction(hold, len, has_fields) } else { None };
+            let words = record_words(len + introduction.as_ref().map_or(0, |who| who.len));
             if head.closed() || head.count() >= index_len || head.offset() + words > data_words {
                 self.advance(hold, head)?;
                 continue;
@@ -193,6 +198,7 @@ impl<'m> Ring<'m> {
             let Some(epoch) = page.epoch_as(head) else {
                 misses += 1;
                 if misses > MISSES {
+                    self.announce_idle(hold);
                     return Err(AppendError::Damaged);
                 }
                 // Who has seen the next epoch will see that HEAD was closed for it.
@@ -204,24 +210,22 @@ impl<'m> Ring<'m> {
             let next = head.with_record(words);
             if self.header.head.compare_exchange(head, next, at("append:reserve", AcqRel), Relaxed).is_ok() {
                 fence_at("append:fill", Release);
-                let introduction = introduction as u32;
                 let (index, offset) = (head.count(), head.offset());
                 return Ok(Reservation { page, epoch, index, offset, words, introduction });
             }
         }
     }
 
-    /// Bytes of the introduction in front of a body of `len` bytes; 0 where both together would be too large.
+    /// The introduction in front of a body of `len` bytes; `None` where both together would be too large.
     #[cold]
     #[inline(never)]
-    fn introduction_len(&self, hold: &Hold, len: usize, has_fields: bool) -> usize {
+    fn introduction(&self, hold: &Hold, len: usize, has_fields: bool) -> Option<Introduction> {
         #[cfg(test)]
         if hold.introduced == Hold::NEVER {
-            return 0;
+            return None;
         }
-        let fields = encoded_len(&Introduction::of(&self.slots[hold.slot]).fields());
-        let bytes = if has_fields { fields } else { FIELDS_LEN + fields };
-        if len + bytes > self.geometry.max_body() { 0 } else { bytes }
+        let who = Introduction::of(&self.slots[hold.slot], has_fields);
+        (len + who.len <= self.geometry.max_body()).then_some(who)
     }
 
     #[inline(always)]

@@ -39,6 +39,9 @@ extern "C" fn stop_and_mend(_: libc::c_int) {
 fn child() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let (role, ring) = role.split_once(' ').unwrap();
+    // A test that fails must not leave stopped processes behind.
+    // SAFETY: asks for a signal, no more.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     let mut writer = Writer::open(Path::new(ring)).unwrap();
     let payload = faulting_payload();
     if role == "stop" {
@@ -171,6 +174,42 @@ fn a_writer_stopped_in_an_append_is_stepped_over_and_its_late_commit_harms_nobod
     let (records, abandoned, stalled) = read_all(&mut hasty);
     assert_eq!(records, (oldest..oldest + records.len() as u64).collect::<Vec<_>>());
     assert_eq!((abandoned, stalled, hasty.seq()), (vec![], vec![], hasty.bounds().unwrap().next_seq));
+}
+
+#[test]
+fn a_reader_gets_past_two_neighbouring_pages_that_stopped_writers_hold() {
+    let ring = TestRing::new("neighbours");
+    let mut writer = Writer::open(&ring.0).unwrap();
+    let mut reader = Reader::open(&ring.0).unwrap();
+    reader.set_patience(Duration::from_secs(3600));
+    let mut stopped = Vec::new();
+    for page in 0..2 {
+        let child = start("stop", &ring.0);
+        let before = page * 32;
+        wait_for("the reservation", || reader.bounds().unwrap().next_seq == before + 1);
+        stopped.push(child);
+        for _ in 0..31 {
+            writer.append(Level::INFO, &[b'm'; 100]).unwrap();
+        }
+    }
+    assert_eq!(reader.next(), Ok(Read::NotYet { in_flight: true }), "it stands before the first stopped record");
+    for _ in 0..5 * 16 * 31 {
+        writer.append(Level::INFO, &[b'm'; 100]).unwrap();
+    }
+    let since = Instant::now();
+    let end = reader.bounds().unwrap().next_seq;
+    while reader.seq() < end {
+        assert!(since.elapsed() < Duration::from_secs(10), "stands at {} of {end}", reader.seq());
+        if let Read::NotYet { .. } = reader.next().unwrap() {
+            reader.pause();
+        }
+    }
+    let counts = reader.counts();
+    assert_eq!(counts.read + counts.lost + counts.stalled, end);
+    for mut child in stopped {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
 
 fn writer_is_appending(reader: &Reader) -> bool {

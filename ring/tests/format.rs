@@ -540,8 +540,8 @@ fn what_is_no_ring_is_a_typed_error() {
         let error = open(&with("format_version", version));
         assert!(matches!(error, Error::UnsupportedVersion { version: v, supported: 1, .. } if v == version));
     }
-    assert!(matches!(open(&with("header_len", 8192)), Error::UnsupportedVersion { .. }));
-    assert!(matches!(open(&with("slot_len", 64)), Error::UnsupportedVersion { .. }));
+    assert!(matches!(open(&with("header_len", 8192)), Error::BadHeader { found: 8192, .. }));
+    assert!(matches!(open(&with("slot_len", 64)), Error::BadHeader { found: 64, .. }));
     for page_size in [0, 1, 2048, 4095, 5000, 131072, u64::MAX] {
         assert!(matches!(geometry(&with("page_size", page_size)), GeometryError::PageSize { .. }), "{page_size}");
     }
@@ -555,7 +555,7 @@ fn what_is_no_ring_is_a_typed_error() {
     assert!(matches!(open(&with("page_count", 65536)), Error::Truncated { .. }), "more pages than the file has");
     assert!(matches!(open(&with("slot_count", 1024)), Error::Truncated { .. }), "more slots than the file has");
     assert!(matches!(open(&with("clock_kind", 77)), Error::BadClock { kind: 77, .. }));
-    assert!(matches!(open(&with("ns_per_tick", 0)), Error::BadClock { .. }));
+    assert!(matches!(open(&with("ns_per_tick", 0)), Error::BadHeader { found: 0, .. }));
     // Another boot: can be read, not written.
     fs::write(&path, with("boot_id", 5)).unwrap();
     assert!(matches!(Writer::open(&path), Err(Error::OtherBoot { .. })));
@@ -604,7 +604,7 @@ fn what_is_no_regular_file_is_a_typed_error_and_nobody_waits() {
     assert_ne!(waited, Err(mpsc::RecvTimeoutError::Timeout), "opening something that is no ring blocked");
     opener.join().unwrap();
     assert!(matches!(Reader::open(&folder.join("nothing")), Err(Error::NotFound { .. })));
-    assert!(matches!(small().create(&folder.join("no/such/folder")), Err(Error::NotFound { .. })));
+    assert!(matches!(small().create(&folder.join("no/such/folder")), Err(Error::NoFolder { .. })));
     assert_eq!(folder.names(), ["dangling", "fifo", "good", "link", "socket"], "nothing was left behind");
 }
 

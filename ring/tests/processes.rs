@@ -38,6 +38,8 @@ fn actor() {
         ("drop", _) => drop_in_the_child(ring),
         ("signal", _) => append_in_a_signal_handler(ring),
         ("threads", _) => append_in_threads(ring),
+        ("descriptors", _) => append_without_descriptors(ring),
+        ("namespace", _) => look_from_another_time_namespace(ring),
         ("exec", left) => exec_again(ring, left.parse().unwrap()),
         _ => panic!("{role}"),
     }
@@ -101,6 +103,70 @@ fn drop_in_the_child(ring: &Path) {
     writer.append(Level::INFO, b"parent").unwrap();
     log.append(Level::INFO, b"parent").unwrap();
     println!("\nsaid {slots}");
+}
+
+fn limit_descriptors(to: libc::rlim_t) -> libc::rlim_t {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: room for the answer.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }, 0);
+    let before = std::mem::replace(&mut limit.rlim_cur, to);
+    // SAFETY: a valid limit.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    before
+}
+
+/// The first append of a process that cannot open /proc, then what others think of it, then its release.
+fn append_without_descriptors(ring: &Path) {
+    let log = Log::open(ring).unwrap();
+    let child = fork();
+    if child != 0 {
+        wait_for(child);
+        println!("\nsaid done");
+        return;
+    }
+    let reader = Reader::open(ring).unwrap();
+    let before = limit_descriptors(0);
+    log.append(Level::INFO, b"no descriptors").unwrap();
+    limit_descriptors(before);
+    assert!(reader.stat().unwrap().writers.iter().all(|writer| writer.alive), "we live");
+    let grandchild = fork();
+    if grandchild == 0 {
+        let other = Reader::open(ring).unwrap().stat().unwrap();
+        assert!(other.writers.iter().all(|writer| writer.alive), "and others see that: {:?}", other.writers);
+        // SAFETY: ends the grandchild.
+        unsafe { libc::_exit(0) };
+    }
+    wait_for(grandchild);
+    log.release();
+    assert_eq!(reader.stat().unwrap().writers, [], "the slot was given back");
+    // SAFETY: ends the child.
+    unsafe { libc::_exit(0) };
+}
+
+fn look_from_another_time_namespace(ring: &Path) {
+    let mut writer = Writer::open(ring).unwrap();
+    writer.append(Level::INFO, b"alive").unwrap();
+    let child = fork();
+    if child != 0 {
+        wait_for(child);
+        return;
+    }
+    let reader = Reader::open(ring).unwrap();
+    let alive = || reader.stat().unwrap().writers[0].alive;
+    assert!(alive());
+    // SAFETY: changes where children of this process will live, no more.
+    if unsafe { libc::unshare(libc::CLONE_NEWTIME) } == 0 {
+        std::fs::write("/proc/self/timens_offsets", "boottime 1000000 0").unwrap();
+        let there = std::fs::File::open("/proc/self/ns/time_for_children").unwrap();
+        // SAFETY: a descriptor of a namespace.
+        let moved = unsafe { libc::setns(std::os::fd::AsRawFd::as_raw_fd(&there), libc::CLONE_NEWTIME) };
+        assert_eq!(moved, 0);
+        assert!(alive(), "start times look different from here, and prove nothing");
+        println!("\nsaid moved");
+    }
+    std::io::stdout().flush().unwrap();
+    // SAFETY: ends the child.
+    unsafe { libc::_exit(0) };
 }
 
 static LOG: OnceLock<Log> = OnceLock::new();
@@ -291,4 +357,48 @@ fn exec_leaks_no_slots() {
     assert_eq!(records.iter().map(|record| record.pid).collect::<BTreeSet<_>>().len(), 1, "one process all the time");
     // Two images in a row may look alike once in 256 times, and then one slot is kept until the process ends.
     assert!(stat.writers.len() <= 4, "{} slots", stat.writers.len());
+}
+
+#[test]
+fn who_cannot_say_when_it_started_is_not_taken_for_dead_and_gives_its_slot_back() {
+    let ring = TestRing::new("descriptors");
+    assert_eq!(act("descriptors", &ring.0), "done");
+}
+
+#[test]
+fn a_process_that_moves_to_another_time_namespace_takes_nobody_for_dead() {
+    let ring = TestRing::new("namespace");
+    if act("namespace", &ring.0) != "moved" {
+        println!("skipped: no permission to make a time namespace");
+    }
+}
+
+#[test]
+fn releasing_while_others_append_loses_no_place_of_the_pool() {
+    let ring = TestRing::new("release");
+    let log = Log::open(&ring.0).unwrap();
+    let stop = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while stop.load(Ordering::Relaxed) == 0 {
+                    log.append(Level::INFO, b"x").unwrap();
+                }
+            });
+        }
+        let since = std::time::Instant::now();
+        while since.elapsed().as_millis() < 1500 {
+            log.release();
+        }
+        stop.store(1, Ordering::Relaxed);
+    });
+    log.release();
+    let stat = Reader::open(&ring.0).unwrap().stat().unwrap();
+    assert_eq!((stat.writers.len(), stat.refused.total()), (0, 0));
+    // Every place is there: as many appends at once as the pool has, each with a slot.
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| log.append(Level::INFO, b"y").unwrap());
+        }
+    });
 }

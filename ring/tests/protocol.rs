@@ -81,7 +81,8 @@ fn no_ordering_stronger_than_relaxed_goes_without_a_label() {
         }
         for (i, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
             let code = line.split("//").next().unwrap();
-            if code.trim_start().starts_with("use ") {
+            // A compiler fence orders a thread against its own signal handlers, not against others.
+            if code.trim_start().starts_with("use ") || code.contains("compiler_fence(") {
                 continue;
             }
             let bare = ["Acquire", "Release", "AcqRel", "SeqCst"].iter().any(|order| code.contains(order));
