@@ -480,6 +480,12 @@ top:
      T( t = ep[c%B] );
      if
      :: t == c+1 ->
+#ifndef L_HELDPAGE
+        if
+        :: HE(h)+HK(h) >= c+B -> LAPPED            /* held for a stopped writer: out of the ring, it says nothing */
+        :: else
+        fi;
+#endif
         trust();
         if
         :: !ok -> AGAIN

@@ -32,7 +32,7 @@ pub struct Reader {
 const SHORT_PAUSES: u32 = 32;
 const SHORT_PAUSE: Duration = Duration::from_micros(1);
 /// The longest sleep, and so nearly the longest that a record can go unnoticed.
-const LONGEST_PAUSE: Duration = Duration::from_millis(4);
+const LONGEST_PAUSE: Duration = Duration::from_millis(6);
 
 impl Reader {
     /// Attaches to the ring at `path`, before sequence 0.
@@ -100,7 +100,7 @@ impl Reader {
         Ok(limit)
     }
 
-    /// Waits a little, to be called when there was nothing to read: a microsecond at first, longer each time, 4 ms at most.
+    /// Waits a little, to be called when there was nothing to read: a microsecond at first, longer each time, 6 ms at most.
     /// Ends early when the next record is committed meanwhile.
     ///
     /// A reader that never pauses takes the line of the next record from its writer again and again, which costs the
