@@ -2,7 +2,7 @@
 //! and none leaks.
 #![allow(unsafe_code, clippy::disallowed_types, reason = "the test's own counters")]
 
-use lapwing_ring::{Create, Level, Log, Read, Reader, Stat, Writer};
+use lapwing_ring::{AppendError, Create, Error, Level, Log, Read, Reader, Stat, Writer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::os::unix::process::CommandExt;
@@ -401,4 +401,25 @@ fn releasing_while_others_append_loses_no_place_of_the_pool() {
             scope.spawn(|| log.append(Level::INFO, b"y").unwrap());
         }
     });
+}
+
+#[test]
+fn what_is_refused_is_an_error_with_its_numbers_and_counted_by_cause() {
+    let ring = TestRing::new("refused");
+    let mut writer = Writer::open(&ring.0).unwrap();
+    let limit = writer.max_body();
+    // The introduction gives way to a payload that needs all the room.
+    assert_eq!(writer.append(Level::INFO, &vec![b'x'; limit]), Ok(0));
+    let refused = writer.append(Level::INFO, &vec![b'x'; limit + 1]);
+    assert_eq!(refused, Err(AppendError::TooLarge { len: limit + 1, limit }));
+    let slots = ring.read().1.identity.geometry.slot_count();
+    let mut others: Vec<Writer> = (1..slots).map(|_| Writer::open(&ring.0).unwrap()).collect();
+    let log = Log::open(&ring.0).unwrap();
+    assert!(matches!(Writer::open(&ring.0), Err(Error::TooManyWriters(e)) if e.slots == slots));
+    assert!(matches!(log.append(Level::INFO, b"x"), Err(AppendError::TooManyWriters(e)) if e.slots == slots));
+    let refused = ring.read().1.refused;
+    assert_eq!((refused.too_large, refused.too_many_writers, refused.total()), (1, 2, 3));
+    // One goes, and there is room again.
+    others.pop();
+    assert_eq!(log.append(Level::INFO, b"x"), Ok(1));
 }
