@@ -4,7 +4,10 @@
 //! HOSTILE_CASES sets how many files (4000), HOSTILE_SEED repeats one run.
 #![allow(unsafe_code)]
 
+mod rng;
+
 use lapwing_ring::{Create, Draft, Field, Level, Read, ReadError, Reader, Seek, Value, Writer};
+use rng::Rng;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -14,21 +17,6 @@ const SLOTS: u64 = 4096;
 const PAGES: u64 = 12288;
 const PAGE: u64 = 4096;
 const HEAD: u64 = 1024;
-
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 8) % n
-    }
-}
 
 struct TestRing(PathBuf, File);
 
@@ -125,10 +113,7 @@ fn read(reader: &mut Reader) {
 #[test]
 fn whatever_the_words_say_every_step_ends_soon_in_a_result() {
     let cases = std::env::var("HOSTILE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(4000);
-    let now = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
-    let seed = std::env::var("HOSTILE_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or_else(now);
-    println!("HOSTILE_SEED={seed}");
-    let mut rng = Rng(seed | 1);
+    let mut rng = Rng::seeded_by("HOSTILE_SEED");
     let images = images();
     let ring = TestRing::new("words");
     for case in 0..cases {

@@ -3,7 +3,10 @@
 //!
 //! STRESS_SECONDS sets how long each round lasts (0.7), STRESS_SEED repeats one.
 
+mod rng;
+
 use lapwing_ring::{Body, Create, Draft, Level, Read, Reader, Seek, Source, Writer};
+use rng::Rng;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read as _, Write as _};
@@ -14,22 +17,6 @@ use std::time::{Duration, Instant};
 const ROLE: &str = "STRESS_ROLE";
 /// Bytes of the self-description: writer, counter, length, hash. Shorter payloads are one byte, repeated.
 const DESCRIPTION: usize = 20;
-
-/// A small generator of our own: the same seed gives the same round.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 11) % n
-    }
-}
 
 fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3))
@@ -89,7 +76,7 @@ fn child() {
 fn writer(ring: &Path, id: u32, seed: u64) {
     let mut writer = Writer::open(ring).unwrap();
     writer.set_modes(if id.is_multiple_of(2) { Body::Words } else { Body::Wide }, true);
-    let (max, mut rng) = (writer.max_body(), Rng(seed | 1));
+    let (max, mut rng) = (writer.max_body(), Rng::new(seed));
     let mut payload = vec![0; max];
     let stop = until_stdin_ends();
     let mut counter = 0;
@@ -209,16 +196,10 @@ fn seconds() -> f64 {
     std::env::var("STRESS_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0.7)
 }
 
-fn seed() -> u64 {
-    let now = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
-    std::env::var("STRESS_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(now)
-}
-
 /// One round; `violent` kills and stops writers all the time.
 fn round(size: u64, violent: bool) {
-    let seed = seed();
-    let mut rng = Rng(seed | 1);
-    println!("ring of {size} bytes, STRESS_SEED={seed}");
+    println!("ring of {size} bytes");
+    let mut rng = Rng::seeded_by("STRESS_SEED");
     let folder = Folder(PathBuf::from(format!("/dev/shm/lapwing-stress-{}-{size}-{violent}", std::process::id())));
     std::fs::create_dir(&folder.0).unwrap();
     let ring = folder.0.join("ring");
@@ -240,12 +221,12 @@ fn round(size: u64, violent: bool) {
             (child, lines)
         })
         .collect();
+    let mut dice = Rng::new(rng.next());
     let mut start_writer = |id: usize| start(format!("writer {} {id} {}", ring.display(), rng.next()));
     let mut writers: Vec<Child> = (0..4).map(&mut start_writer).collect();
 
     let mut kills = 0;
     let until = Instant::now() + Duration::from_secs_f64(seconds());
-    let mut dice = Rng(seed ^ 0x5555_5555 | 1);
     while Instant::now() < until {
         std::thread::sleep(Duration::from_micros(500 + dice.below(4000)));
         if !violent {
