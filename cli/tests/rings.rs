@@ -168,3 +168,21 @@ fn a_file_that_is_no_ring_is_1_and_every_command_has_help() {
     assert!(sandbox.ok(&["--help"]).contains("4  the ring is damaged"));
     assert!(sandbox.ok(&["--version"]).starts_with("lapwing "));
 }
+
+#[test]
+fn a_damaged_ring_is_4_for_every_command_that_opens_it() {
+    let sandbox = Sandbox::with_ring("64K");
+    sandbox.log_lines(0..100);
+    let whole = std::fs::read(sandbox.path("ring")).unwrap();
+    let mut header = whole.clone();
+    // The length of the header, by its own account.
+    header[16] = 1;
+    for (name, bytes) in [("cut", &whole[..50_000]), ("header", &header)] {
+        std::fs::write(sandbox.path("ring"), bytes).unwrap();
+        for args in [&["tail"][..], &["stat"], &["log", "x"], &["run", "--", "echo", "ran"]] {
+            let done = sandbox.run(args);
+            assert_eq!((done.code, done.stdout.as_str()), (4, ""), "{name} {args:?} {}", done.stderr);
+            assert!(done.stderr.starts_with("lapwing: ") && !done.stderr.contains("format version"), "{}", done.stderr);
+        }
+    }
+}
