@@ -125,6 +125,7 @@ proptest! {
         first_epoch in first_epoch(),
         first_seq in prop::sample::select(&[0, 1, (1 << 32) - 3, (1 << 63) - 2][..]),
         wide: bool,
+        announced in prop::sample::select(&[0u64, (1 << 15) - 2][..]),
         ops in prop::collection::vec(op(), 1..300),
     ) {
         let heap = HeapRing::new(geometry, first_epoch, first_seq);
@@ -132,6 +133,8 @@ proptest! {
         let alive = |_: &_, _| Verdict::Alive;
         let ring = heap.ring(body, &alive);
         let owner = OwnerWord::new(7, 0, 0, 1);
+        // An idle slot whose counter is about to wrap.
+        ring.slots[0].announce.store(bytemuck::cast(announced << 49), atomic::Ordering::Relaxed);
         let mut hold = Hold { introduced: Hold::NEVER, ..ring.claim(owner).unwrap() };
         let mut reference =
             Reference { geometry, pages: VecDeque::from([VecDeque::new()]), words: 0, next_seq: first_seq };

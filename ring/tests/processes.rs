@@ -5,6 +5,7 @@
 use lapwing_ring::{AppendError, Create, Error, Level, Log, Read, Reader, Stat, Writer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -422,4 +423,45 @@ fn what_is_refused_is_an_error_with_its_numbers_and_counted_by_cause() {
     // One goes, and there is room again.
     others.pop();
     assert_eq!(log.append(Level::INFO, b"x"), Ok(1));
+}
+
+#[test]
+fn a_batch_ends_at_its_limit_at_a_break_and_at_the_end() {
+    let ring = TestRing::new("batch");
+    let mut writer = Writer::open(&ring.0).unwrap();
+    for n in 0..100u8 {
+        writer.append(Level::INFO, &[n]).unwrap();
+    }
+    let mut reader = Reader::open(&ring.0).unwrap();
+    let mut seen = Vec::new();
+    let mut see = |read: Read<'_>| match read {
+        Read::Record(record) => {
+            seen.push(record.payload[0]);
+            if record.seq == 40 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reader.batch(30, &mut see), Ok(30));
+    assert_eq!(reader.batch(30, &mut see), Ok(11), "up to the break");
+    assert_eq!(reader.batch(1000, &mut see), Ok(59), "the rest");
+    assert_eq!(reader.batch(1000, &mut see), Ok(0));
+    assert_eq!(seen, (0..100).collect::<Vec<u8>>());
+    assert_eq!((reader.seq(), reader.counts().read), (100, 100));
+}
+
+#[test]
+fn a_reader_maps_the_file_read_only_and_a_writer_keeps_no_descriptor() {
+    let ring = TestRing::new("maps");
+    let _reader = Reader::open(&ring.0).unwrap();
+    let maps = || std::fs::read_to_string("/proc/self/maps").unwrap();
+    let of_ring = |line: &&str| line.ends_with(ring.0.to_str().unwrap());
+    let permissions = |maps: &str| -> Vec<String> {
+        maps.lines().filter(of_ring).map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect()
+    };
+    assert_eq!(permissions(&maps()), ["r--s"]);
+    let _writer = Writer::open(&ring.0).unwrap();
+    assert_eq!(permissions(&maps()).len(), 2);
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    let open = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    assert_eq!(open.filter(|path| *path == ring.0).count(), 0, "daemon() may close all descriptors");
 }
