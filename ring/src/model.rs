@@ -31,11 +31,7 @@ struct Stage {
 
 impl Stage {
     fn new(pages: u32, records: u32) -> Arc<Self> {
-        Self::with_epoch(pages, records, 1)
-    }
-
-    fn with_epoch(pages: u32, records: u32, first_epoch: u64) -> Arc<Self> {
-        let heap = HeapRing::new(Geometry::tiny(pages, records, (3 * records).max(6), 3), first_epoch, 0);
+        let heap = HeapRing::new(Geometry::tiny(pages, records, (3 * records).max(6), 3), 1, 0);
         Arc::new(Self { heap, dead: std::array::from_fn(|_| Atomic::new(0)) })
     }
 

@@ -1,49 +1,19 @@
-//! Are the bytes of a ring what docs/FORMAT.md says, and are wrong files told from rings?
+//! Are the bytes of a ring what docs/FORMAT.md says, and are wrong bytes told from a ring's?
 
+mod folder;
+
+use folder::{Folder, small};
 use lapwing_ring::{
-    AppendError, Create, Draft, Error, Field, Flags, Geometry, GeometryError, Level, Read, Reader, Record, Source,
-    Value, Writer, identify_path,
+    AppendError, Draft, Error, Field, Flags, Geometry, GeometryError, Level, Read, Reader, Record, Source, Value,
+    Writer, identify_path,
 };
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{FileExt, MetadataExt, symlink};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Command;
-use std::sync::{Barrier, mpsc};
-use std::time::Duration;
 
 const FORMAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/FORMAT.md");
-
-/// A folder of one test's own, removed with all that is in it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(test: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("lapwing-format-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// What is in it.
-    fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> =
-            fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// The rows of the tables below the heading `section`, cell by cell, without back quotes.
 fn tables(section: &str) -> Vec<Vec<String>> {
@@ -152,10 +122,6 @@ impl Bytes {
 fn thread_id() -> u64 {
     let link = fs::read_link("/proc/thread-self").unwrap();
     link.file_name().unwrap().to_str().unwrap().parse().unwrap()
-}
-
-fn small() -> Create {
-    Create::new().size(64 << 10)
 }
 
 /// Three records: plain, with fields, with flags and another source.
@@ -564,194 +530,4 @@ fn what_is_no_ring_is_a_typed_error() {
     fs::write(&path, with("head", u64::MAX)).unwrap();
     assert!(Reader::open(&path).unwrap().next().is_err());
     assert_eq!(Writer::open(&path).unwrap().append(Level::INFO, b"x"), Err(AppendError::Damaged));
-}
-
-#[test]
-fn what_is_no_regular_file_is_a_typed_error_and_nobody_waits() {
-    let folder = Folder::new("kinds");
-    let good = folder.join("good");
-    small().create(&good).unwrap();
-    let (link, dangling, fifo) = (folder.join("link"), folder.join("dangling"), folder.join("fifo"));
-    symlink(&good, &link).unwrap();
-    symlink(folder.join("nowhere"), &dangling).unwrap();
-    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    let socket = folder.join("socket");
-    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    let cases = [
-        (folder.0.clone(), "a folder"),
-        (link, "a symbolic link"),
-        (dangling, "a symbolic link"),
-        (fifo, "a pipe"),
-        (socket, "a socket"),
-        (PathBuf::from("/dev/null"), "a device"),
-    ];
-    let (done, wait) = mpsc::channel();
-    let opener = std::thread::spawn(move || {
-        for (path, expected) in cases {
-            let errors = [
-                identify_path(&path).map(drop).unwrap_err(),
-                Reader::open(&path).map(drop).unwrap_err(),
-                Writer::open(&path).map(drop).unwrap_err(),
-            ];
-            for error in errors {
-                assert!(matches!(&error, Error::NotARegularFile { kind, .. } if *kind == expected), "{error:?}");
-            }
-            assert!(matches!(small().create(&path), Err(Error::Exists { .. })), "{path:?}");
-        }
-        done.send(()).unwrap();
-    });
-    let waited = wait.recv_timeout(Duration::from_secs(20));
-    assert_ne!(waited, Err(mpsc::RecvTimeoutError::Timeout), "opening something that is no ring blocked");
-    opener.join().unwrap();
-    assert!(matches!(Reader::open(&folder.join("nothing")), Err(Error::NotFound { .. })));
-    assert!(matches!(small().create(&folder.join("no/such/folder")), Err(Error::NoFolder { .. })));
-    assert_eq!(folder.names(), ["dangling", "fifo", "good", "link", "socket"], "nothing was left behind");
-}
-
-#[test]
-fn creating_leaves_what_is_there_alone() {
-    let folder = Folder::new("exists");
-    let (file, link) = (folder.join("file"), folder.join("link"));
-    fs::write(&file, b"precious").unwrap();
-    symlink(&file, &link).unwrap();
-    for path in [&file, &link] {
-        assert!(matches!(small().create(path), Err(Error::Exists { path: p }) if p == *path));
-    }
-    assert_eq!(fs::read(&file).unwrap(), b"precious");
-    assert!(matches!(
-        Create::new().size(100_000).create(&folder.join("odd")),
-        Err(Error::BadGeometry { source: GeometryError::Size { .. }, .. })
-    ));
-    assert_eq!(folder.names(), ["file", "link"]);
-}
-
-#[test]
-fn the_mode_is_the_one_asked_for() {
-    let folder = Folder::new("mode");
-    for mode in [0o600, 0o640, 0o666] {
-        let path = folder.join(&format!("{mode:o}"));
-        small().mode(mode).create(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, mode, "whatever the umask");
-    }
-    if fs::metadata("/proc/self").unwrap().uid() == 0 {
-        eprintln!("SKIPPED: root may open everything");
-        return;
-    }
-    let path = folder.join("closed");
-    small().mode(0).create(&path).unwrap();
-    assert!(matches!(Reader::open(&path), Err(Error::PermissionDenied { mode: 0, .. })));
-    let path = folder.join("read-only");
-    small().mode(0o400).create(&path).unwrap();
-    assert!(matches!(Writer::open(&path), Err(Error::PermissionDenied { mode: 0o400, .. })));
-    assert!(Reader::open(&path).is_ok());
-}
-
-#[test]
-fn one_of_many_creators_wins_and_nobody_sees_half_a_ring() {
-    let folder = Folder::new("race");
-    for round in 0..12 {
-        let path = folder.join(&format!("ring{round}"));
-        let start = Barrier::new(5);
-        let wins = std::thread::scope(|scope| {
-            let creators: Vec<_> = (0..4)
-                .map(|_| {
-                    scope.spawn(|| {
-                        start.wait();
-                        match small().create(&path) {
-                            Ok(()) => 1,
-                            Err(Error::Exists { .. }) => 0,
-                            Err(other) => panic!("{other:?}"),
-                        }
-                    })
-                })
-                .collect();
-            scope.spawn(|| {
-                start.wait();
-                loop {
-                    match Reader::open(&path) {
-                        Ok(reader) => break assert!(reader.bounds().is_ok()),
-                        Err(Error::NotFound { .. }) => std::thread::yield_now(),
-                        Err(other) => panic!("{other:?}"),
-                    }
-                }
-            });
-            creators.into_iter().map(|creator| creator.join().unwrap()).sum::<u32>()
-        });
-        assert_eq!(wins, 1);
-        assert_eq!(Writer::open(&path).unwrap().append(Level::INFO, b"first"), Ok(0));
-    }
-    assert_eq!(folder.names().len(), 12, "nothing was left behind");
-}
-
-/// Runs itself again in a mount namespace of its own, so that nothing stays mounted whatever happens.
-#[test]
-fn a_full_file_system_is_told_before_anything_is_there() {
-    const INSIDE: &str = "LAPWING_TEST_TMPFS";
-    const NAME: &str = "a_full_file_system_is_told_before_anything_is_there";
-    let Some(mounted) = std::env::var_os(INSIDE) else {
-        let folder = Folder::new("full");
-        let program = std::env::current_exe().unwrap();
-        let output = Command::new("unshare")
-            .args(["--mount", "--propagation", "private"])
-            .arg(program)
-            .args(["--exact", NAME, "--nocapture"])
-            .env(INSIDE, &folder.0)
-            .output();
-        let output = match output {
-            Ok(output) => output,
-            Err(error) => return eprintln!("SKIPPED: no unshare ({error})"),
-        };
-        let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        if errors.contains("panicked") {
-            panic!("{text}\n{errors}");
-        }
-        if !errors.contains("CHECKED") {
-            eprintln!("SKIPPED: no mounting here ({})", errors.trim());
-        }
-        return;
-    };
-    let folder = PathBuf::from(mounted);
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "lapwing"]).arg(&folder).status();
-    if !mount.is_ok_and(|status| status.success()) {
-        return eprintln!("no mount");
-    }
-    let left = || fs::read_dir(&folder).unwrap().count();
-    match Create::new().size(16 << 20).create(&folder.join("ring")) {
-        Err(Error::NoSpace { needed, free, .. }) => {
-            assert!(needed > 16 << 20 && free > 1 << 19 && free <= 1 << 20, "{needed} {free}");
-        }
-        other => panic!("{other:?}"),
-    }
-    assert_eq!(left(), 0);
-    small().create(&folder.join("small")).unwrap();
-    // Nearly full: the last page of a ring does not fit.
-    let mut filler = OpenOptions::new().create_new(true).write(true).open(folder.join("filler")).unwrap();
-    while filler.write_all(&[1; 4096]).is_ok() {}
-    assert!(matches!(small().create(&folder.join("second")), Err(Error::NoSpace { free: 0, .. })));
-    assert_eq!(left(), 2);
-    // A ring that exists has all its space: it is written from end to end on the full file system.
-    let mut writer = Writer::open(&folder.join("small")).unwrap();
-    for _ in 0..2000 {
-        writer.append(Level::INFO, &[b'x'; 100]).unwrap();
-    }
-    eprintln!("CHECKED");
-}
-
-#[test]
-fn a_hole_in_the_file_does_not_make_it_shorter() {
-    // A ring that somebody copied sparsely is the same ring.
-    let folder = Folder::new("sparse");
-    let (path, copy) = (folder.join("ring"), folder.join("copy"));
-    small().create(&path).unwrap();
-    drop(write_three(&path));
-    let bytes = fs::read(&path).unwrap();
-    let file = File::create(&copy).unwrap();
-    file.set_len(bytes.len() as u64).unwrap();
-    for (i, block) in bytes.chunks(4096).enumerate().filter(|(_, block)| block.iter().any(|&byte| byte != 0)) {
-        file.write_all_at(block, i as u64 * 4096).unwrap();
-    }
-    let mut reader = Reader::open(&copy).unwrap();
-    for seq in 0..3 {
-        assert!(matches!(reader.next(), Ok(Read::Record(record)) if record.seq == seq));
-    }
 }
