@@ -22,6 +22,8 @@ pub enum Failure {
     Geometry(#[from] GeometryError),
     #[error("{refused} records were refused, the last because: {last}")]
     Refused { refused: u64, last: AppendError },
+    #[error("{}: the file was cut short while it was written to; what was written since is lost", path.display())]
+    Truncated { path: PathBuf },
     #[error("cannot write the output: {0}")]
     Output(io::Error),
     #[error("cannot read standard input: {0}")]
@@ -48,7 +50,7 @@ impl Failure {
             // So short that nothing says it ever was a ring.
             Self::Ring(Error::Truncated { len: ..8, .. }) => ERROR,
             Self::Ring(Error::Truncated { .. } | Error::BadGeometry { .. } | Error::BadHeader { .. }) => DAMAGED,
-            Self::Read { .. } => DAMAGED,
+            Self::Read { .. } | Self::Truncated { .. } => DAMAGED,
             Self::Refused { last: AppendError::Damaged, .. } => DAMAGED,
             Self::Geometry(_) => USAGE,
             _ => ERROR,

@@ -30,6 +30,9 @@ pub fn log(args: &LogArgs) -> Result<ExitCode, Failure> {
         }
         appender.append(&[text], args.level, Flags::NONE);
     }
+    if appender.log.is_truncated() {
+        return Err(Failure::Truncated { path: appender.log.path().to_owned() });
+    }
     match appender.last {
         Some(last) => Err(Failure::Refused { refused: appender.refused, last }),
         None => Ok(ExitCode::SUCCESS),

@@ -16,6 +16,8 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Whoever may write a ring can cut it short under us: an error then, unless the kernel refuses even that.
+    let _ = lapwing_ring::guard_mappings();
     let outcome = match Cli::parse().command {
         Command::Run(args) => Ok(run::run(&args)),
         Command::Log(args) => log::log(&args),

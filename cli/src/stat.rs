@@ -3,7 +3,7 @@
 use crate::args::StatArgs;
 use crate::failure::Failure;
 use lapwing_reader_shim::{push_escaped, rfc3339_utc, to_json};
-use lapwing_ring::{ClockKind, Purpose, Stat, WriterStat};
+use lapwing_ring::{Access, ClockKind, Life, Purpose, Stat, WriterStat};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -14,7 +14,7 @@ pub fn stat(args: &StatArgs) -> Result<ExitCode, Failure> {
     let reader = args.ring.location(Purpose::Read).open_reader()?;
     let path = reader.path();
     let stat = reader.stat().map_err(|source| Failure::Read { path: path.to_owned(), source })?;
-    let report = Report::new(path, &stat);
+    let report = Report::new(path, &stat, reader.access());
     let mut out = if args.json { to_json(&report) } else { report.text(args.verbose).into_bytes() };
     if args.json {
         out.push(b'\n');
@@ -39,6 +39,8 @@ struct Report {
     slots: u32,
     file_len: u64,
     max_body: usize,
+    /// `mapped`, or `copied` because somebody else owns the file.
+    access: &'static str,
     oldest_seq: u64,
     /// None where nothing was written yet.
     newest_seq: Option<u64>,
@@ -69,15 +71,19 @@ struct Writer {
     state: &'static str,
     alive: bool,
     appending: bool,
+    /// `alive`, `dead` or `unknown`, and why.
+    verdict: &'static str,
+    evidence: String,
 }
 
 impl Writer {
     fn new(writer: &WriterStat) -> Self {
-        let state = match writer {
-            WriterStat { alive: false, .. } => "dead",
-            WriterStat { appending: true, .. } => "appending",
-            _ => "alive",
+        let verdict = match writer.evidence.life() {
+            Life::Alive => "alive",
+            Life::Dead => "dead",
+            Life::Unknown => "unknown",
         };
+        let state = if writer.is_alive() && writer.appending { "appending" } else { verdict };
         Self {
             slot: writer.slot,
             pid: writer.pid,
@@ -87,8 +93,10 @@ impl Writer {
             bytes: writer.bytes,
             attached: rfc3339_utc(writer.attached_ns as i64),
             state,
-            alive: writer.alive,
+            alive: writer.is_alive(),
             appending: writer.appending,
+            verdict,
+            evidence: writer.evidence.to_string(),
         }
     }
 }
@@ -101,7 +109,7 @@ fn shown(name: &[u8]) -> String {
 }
 
 impl Report {
-    fn new(path: &Path, stat: &Stat) -> Self {
+    fn new(path: &Path, stat: &Stat, access: Access) -> Self {
         let (identity, geometry, bounds) = (&stat.identity, stat.identity.geometry, stat.bounds);
         let held = bounds.next_seq - bounds.oldest_seq;
         let clock = match identity.clock.kind() {
@@ -123,6 +131,10 @@ impl Report {
             slots: geometry.slot_count(),
             file_len: geometry.file_len(),
             max_body: geometry.max_body(),
+            access: match access {
+                Access::Mapped => "mapped",
+                Access::Copied => "copied",
+            },
             oldest_seq: bounds.oldest_seq,
             newest_seq: bounds.next_seq.checked_sub(1),
             next_seq: bounds.next_seq,
@@ -166,6 +178,7 @@ impl Report {
             line("boot", self.boot_id.clone());
             line("file", bytes(self.file_len));
             line("payload", format!("{} bytes at most, fields included", self.max_body));
+            line("read", self.access.to_owned());
             line("tick", format!("{:.9} ns", self.ns_per_tick));
         }
         let _ = match self.writers.len() {
@@ -177,7 +190,8 @@ impl Report {
             let _ = write!(out, "{pid:>10} {comm:15} {uid:>10} {records:>12} {bytes:>14} {state}");
             if verbose {
                 let appending = if writer.appending { ", inside an append" } else { "" };
-                let _ = write!(out, ", slot {}, attached {}{appending}", writer.slot, writer.attached);
+                let Writer { evidence, slot, attached, .. } = writer;
+                let _ = write!(out, ": {evidence}; slot {slot}, attached {attached}{appending}");
             }
             out.push('\n');
         }

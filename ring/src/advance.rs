@@ -5,7 +5,7 @@
 
 use crate::error::AppendError;
 use crate::layout::{MAX_SLOTS, Slot};
-use crate::ring::{Ring, Verdict};
+use crate::ring::Ring;
 use crate::sync::{at, fence_at};
 use crate::word::{HeadWord, OwnerWord};
 use crate::writer::Hold;
@@ -129,11 +129,11 @@ impl Ring<'_> {
             let step = pinned.first_free(pages as usize - 1);
             // A verdict costs system calls, so it is asked only where it can help: about steps below the free one.
             let mut freed = false;
-            for slot in used {
+            for (i, slot) in used.iter().enumerate() {
                 if let Some((pin, owner)) = step_of(slot)
                     && pin < step.unwrap_or(usize::MAX)
                 {
-                    freed |= self.free_if_dead(slot, owner);
+                    freed |= self.free_if_dead(i, owner);
                 }
             }
             if !freed && let Some(step) = step {
@@ -146,13 +146,15 @@ impl Ring<'_> {
         Err(AppendError::AllPagesPinned { pages: pages as u32 })
     }
 
-    /// Frees the slot of `owner` if that is dead; tells whether it is. Only the owner word: storing idle could wipe a live
+    /// Frees slot `i` of `owner` if that is dead; tells whether it is. Only the owner word: storing idle could wipe a live
     /// announcement of the next owner.
-    pub(crate) fn free_if_dead(&self, slot: &Slot, owner: OwnerWord) -> bool {
-        let dead = self.judge(owner) == Verdict::Dead;
-        if dead {
-            let _ = slot.owner.compare_exchange(owner, OwnerWord::FREE, at("advance:free", AcqRel), Relaxed);
+    pub(crate) fn free_if_dead(&self, i: usize, owner: OwnerWord) -> bool {
+        // Kept until the exchange is done: so nobody claims the slot under the same word in between.
+        let verdict = self.judge(i, owner);
+        if verdict.is_dead() {
+            let slot = &self.slots[i].owner;
+            let _ = slot.compare_exchange(owner, OwnerWord::FREE, at("advance:free", AcqRel), Relaxed);
         }
-        dead
+        verdict.is_dead()
     }
 }

@@ -256,12 +256,24 @@ pub enum ReadError {
     /// The ring's words contradict each other; `seq` is where the reader stood.
     #[allow(missing_docs)]
     Damaged { seq: u64, what: &'static str },
+    /// The file is shorter than it was when it was opened; `seq` is where the reader stood.
+    #[allow(missing_docs)]
+    Truncated { seq: u64 },
+    /// The file can no longer be read; `errno` is the kernel's word for why.
+    #[allow(missing_docs)]
+    Unreadable { seq: u64, errno: i32 },
 }
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Damaged { seq, what } => write!(f, "the ring is damaged at sequence {seq}: {what}"),
+            Self::Truncated { seq } => {
+                write!(f, "the file was cut short under its readers, who stood at sequence {seq}")
+            }
+            Self::Unreadable { seq, errno } => {
+                write!(f, "the file can no longer be read, at sequence {seq}: {}", io::Error::from_raw_os_error(*errno))
+            }
         }
     }
 }

@@ -4,7 +4,8 @@
 
 use crate::copy::Body;
 use crate::error::{Error, ReadError};
-use crate::map::{Identity, Mapping};
+use crate::map::{Access, Identity, Mapping};
+use crate::private::Trouble;
 use crate::reader::{Bounds, Counts, Cursor, Patience, Read, Seek};
 use crate::ring::Ring;
 use crate::stat::{Stat, stat};
@@ -17,7 +18,8 @@ use std::time::{Duration, Instant};
 /// It maps the file read-only and needs no more than read permission. It may stop, die or be a million records late
 /// without any writer noticing. New readers stand before sequence 0: what is overwritten already comes out as lost.
 ///
-/// If another process truncates the file, touching the mapping raises SIGBUS, as it does with every mapped file.
+/// If somebody truncates the file, touching the mapping raises SIGBUS, as it does with every mapped file, unless
+/// [`guard_mappings`](crate::guard_mappings) makes that an error; [`Access::Copied`] needs no such thing.
 pub struct Reader {
     map: Mapping,
     identity: Identity,
@@ -35,12 +37,25 @@ const SHORT_PAUSE: Duration = Duration::from_micros(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(6);
 
 impl Reader {
-    /// Attaches to the ring at `path`, before sequence 0.
+    /// Attaches to the ring at `path`, before sequence 0. The file is mapped if it belongs to us or to root; what somebody
+    /// else owns is [copied](Access::Copied), for its owner can take it away at any moment.
     ///
     /// # Errors
     /// Not a ring, another version, damaged geometry, no permission to read.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let (map, identity) = Mapping::open_to_read(path)?;
+        Self::open_by(path, None)
+    }
+
+    /// As [`Reader::open`], but mapped or copied as `access` says, whoever owns the file.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_with(path: &Path, access: Access) -> Result<Self, Error> {
+        Self::open_by(path, Some(access))
+    }
+
+    fn open_by(path: &Path, access: Option<Access>) -> Result<Self, Error> {
+        let (map, identity) = Mapping::open_to_read(path, access)?;
         let words = crate::layout::record_words(identity.geometry.max_body()) as usize;
         // Any length that a record's header can hold, so that no damaged one is cut short.
         let buf = vec![0; words.max(crate::layout::record_words(0x7fff) as usize)];
@@ -57,7 +72,16 @@ impl Reader {
     /// The ring is damaged.
     pub fn seek(&mut self, to: Seek) -> Result<u64, ReadError> {
         self.idle = 0;
-        self.cursor.seek(self.map.ring(), to)
+        let sought = self.cursor.seek(self.map.ring(), to);
+        self.checked(sought)
+    }
+
+    /// What was read is worth nothing if the file went away meanwhile.
+    fn checked<T>(&self, result: Result<T, ReadError>) -> Result<T, ReadError> {
+        match self.map.trouble() {
+            None => result,
+            Some(trouble) => Err(gone(self.cursor.seq(), trouble)),
+        }
     }
 
     /// The next record or gap, or that there is none yet; never waits.
@@ -70,7 +94,15 @@ impl Reader {
     #[allow(clippy::should_implement_trait, reason = "lends its buffer, which Iterator cannot")]
     #[inline]
     pub fn next(&mut self) -> Result<Read<'_>, ReadError> {
-        let read = self.cursor.next(self.map.ring(), &mut self.buf)?;
+        let read = self.cursor.next(self.map.ring(), &mut self.buf);
+        if let Some(trouble) = self.map.trouble() {
+            // It was made of what is gone.
+            if let Ok(read) = &read {
+                self.cursor.take_back(read);
+            }
+            return Err(gone(self.cursor.seq(), trouble));
+        }
+        let read = read?;
         if !matches!(read, Read::NotYet { .. }) {
             self.idle = 0;
         }
@@ -87,14 +119,10 @@ impl Reader {
         mut each: impl FnMut(Read<'_>) -> ControlFlow<()>,
     ) -> Result<usize, ReadError> {
         for done in 0..limit {
-            match self.cursor.next(self.map.ring(), &mut self.buf)? {
+            match self.next()? {
                 Read::NotYet { .. } => return Ok(done),
-                read => {
-                    self.idle = 0;
-                    if each(read).is_break() {
-                        return Ok(done + 1);
-                    }
-                }
+                read if each(read).is_break() => return Ok(done + 1),
+                _ => {}
             }
         }
         Ok(limit)
@@ -151,7 +179,7 @@ impl Reader {
     /// The ring is damaged.
     pub fn bounds(&self) -> Result<Bounds, ReadError> {
         let damaged = ReadError::Damaged { seq: self.seq(), what: "no page of the ring can be read" };
-        self.ring().bounds().ok_or(damaged)
+        self.checked(self.ring().bounds().ok_or(damaged))
     }
 
     /// What the header says of the ring.
@@ -164,7 +192,12 @@ impl Reader {
     /// # Errors
     /// The ring is damaged.
     pub fn stat(&self) -> Result<Stat, ReadError> {
-        stat(&self.map, self.identity)
+        self.checked(stat(&self.map, self.identity))
+    }
+
+    /// Is the file mapped, or copied?
+    pub fn access(&self) -> Access {
+        self.map.access()
     }
 
     /// Where the ring is.
@@ -176,5 +209,13 @@ impl Reader {
     #[doc(hidden)]
     pub fn set_copy_body(&mut self, body: Body) {
         self.map.set_modes(body, true);
+    }
+}
+
+#[cold]
+fn gone(seq: u64, trouble: Trouble) -> ReadError {
+    match trouble {
+        Trouble::Truncated => ReadError::Truncated { seq },
+        Trouble::Errno(errno) => ReadError::Unreadable { seq, errno },
     }
 }

@@ -7,6 +7,7 @@ use crate::copy::Body;
 use crate::error::{AppendError, Error, TooManyWriters};
 use crate::level::Level;
 use crate::liveness::owner_word;
+use crate::lock::SlotLock;
 use crate::map::{Identity, Mapping};
 use crate::pool::{Borrowed, Lease, Pool};
 use crate::process::{ForkPage, KeepErrno, comm, effective_uid, pid_of, place, set_place, tid};
@@ -44,7 +45,14 @@ impl Attached {
         let _errno = KeepErrno::new();
         let process = self.process.process();
         let ring = self.ring();
-        let hold = ring.claim(owner_word(ring.header, &process))?;
+        let owner = owner_word(ring.header, &process);
+        let mut lock = None;
+        let hold = ring.claim(|slot| {
+            // The lock of a slot that somebody else got goes first.
+            lock = None;
+            lock = self.map.lock(slot);
+            if lock.is_some() { owner.locked() } else { owner }
+        })?;
         let slot = &ring.slots[hold.slot];
         let (name, _) = comm();
         let (halves, _) = name.as_chunks();
@@ -54,12 +62,14 @@ impl Attached {
         slot.attached.store(realtime_ns(), Relaxed);
         slot.uid.store(effective_uid() as u64, Relaxed);
         slot.start.store(process.start, Relaxed);
-        Ok(Lease { hold, generation: process.generation })
+        Ok(Lease { hold, generation: process.generation, lock: lock.map_or(0, SlotLock::into_bits) })
     }
 
     fn release(&self, lease: Lease) {
         if self.process.generation() == lease.generation {
             self.ring().release(lease.hold);
+            // Not before: until here the slot says that whoever holds its lock lives.
+            drop(SlotLock::from_bits(lease.lock));
         }
     }
 
@@ -128,6 +138,11 @@ impl Writer {
         self.attached.identity.geometry.max_body()
     }
 
+    /// Was the file cut short under a [guarded](crate::guard_mappings) mapping? What was appended since is lost.
+    pub fn is_truncated(&self) -> bool {
+        self.attached.map.trouble().is_some()
+    }
+
     /// Chooses how payload is copied, and whether records get ticks; for tests and benches.
     #[doc(hidden)]
     pub fn set_modes(&mut self, body: Body, ticking: bool) {
@@ -150,7 +165,8 @@ const POOL: usize = 64;
 /// appends at once than ever before in this process. A child of a fork claims slots of its own; but a child of a fork *in a
 /// signal handler* must not return from that handler, for what it interrupted is not its own.
 ///
-/// If another process truncates the file, touching the mapping raises SIGBUS, as it does with every mapped file.
+/// If another process truncates the file, touching the mapping raises SIGBUS, as it does with every mapped file; a program
+/// of its own can have [`guard_mappings`](crate::guard_mappings).
 pub struct Log {
     attached: Attached,
     pool: Pool,
@@ -211,6 +227,11 @@ impl Log {
     /// Where the ring is.
     pub fn path(&self) -> &Path {
         self.attached.map.path()
+    }
+
+    /// Was the file cut short under a [guarded](crate::guard_mappings) mapping? What was appended since is lost.
+    pub fn is_truncated(&self) -> bool {
+        self.attached.map.trouble().is_some()
     }
 
     /// Gives the slots of this process back. Appending claims new ones.

@@ -80,6 +80,7 @@ impl HeapRing {
             body,
             ticking: true,
             judge,
+            fetch: None,
         }
     }
 }

@@ -69,7 +69,10 @@ compile_error!("lapwing needs a 64-bit little-endian Linux");
 mod advance;
 mod clock;
 mod copy;
+#[cfg_attr(all(test, loom), allow(dead_code))]
+mod descriptor;
 mod error;
+mod evidence;
 mod layout;
 mod level;
 mod pool;
@@ -85,13 +88,19 @@ mod writer;
 #[cfg(not(all(test, loom)))]
 mod follow;
 #[cfg(not(all(test, loom)))]
+mod guard;
+#[cfg(not(all(test, loom)))]
 mod handle;
 #[cfg(not(all(test, loom)))]
 mod liveness;
 #[cfg(not(all(test, loom)))]
 mod location;
 #[cfg(not(all(test, loom)))]
+mod lock;
+#[cfg(not(all(test, loom)))]
 mod map;
+#[cfg(not(all(test, loom)))]
+mod private;
 #[cfg(not(all(test, loom)))]
 mod process;
 #[cfg(not(all(test, loom)))]
@@ -108,6 +117,7 @@ pub use clock::{Clock, ClockKind};
 #[doc(hidden)]
 pub use copy::Body;
 pub use error::{AppendError, Error, GeometryError, ReadError, TooManyWriters};
+pub use evidence::{Evidence, Life};
 pub use layout::{
     DEFAULT_SIZE, FORMAT_VERSION, Geometry, HEADER_LEN, MAGIC, MAX_PAGE_SIZE, MAX_PAGES, MAX_SLOTS, MIN_PAGE_SIZE,
     MIN_SIZE, PAGE_HEADER_WORDS, RECORD_HEADER_LEN, SLOT_LEN,
@@ -120,8 +130,9 @@ pub use writer::Draft;
 #[cfg(not(all(test, loom)))]
 pub use {
     follow::Reader,
+    guard::guard_mappings,
     handle::{Log, Writer},
     location::{Location, Purpose, RING_VARIABLE, SYSTEM_RING},
-    map::{Create, Identity, identify_path},
+    map::{Access, Create, Identity, identify_path},
     stat::{Refused, Stat, WriterStat},
 };

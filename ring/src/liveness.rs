@@ -1,13 +1,24 @@
 //! Is the owner of a slot alive? Wrong about "dead" would put two writers into one page, so it is said only when proven;
-//! wrong about "alive" costs a page.
+//! wrong about "alive" costs a page. Two proofs: the lock that the owner held on the file is gone, or its process is.
 
 #![forbid(unsafe_code)]
 
+use crate::evidence::{Evidence, Life, Verdict};
 use crate::layout::{Header, NAMESPACES};
+use crate::lock::LockFile;
 use crate::process::{ForkPage, KeepErrno, Probe, Process, Stat, image, probe, proc_is_ours};
-use crate::ring::Verdict;
 use crate::word::OwnerWord;
 use atomic::Ordering::Relaxed;
+
+/// What the verdicts on one ring's owners are made of.
+pub(crate) struct Liveness {
+    /// `None` where there is no file to look at.
+    pub(crate) locks: Option<LockFile>,
+    /// The ring was made in another boot: all its writers are dead.
+    pub(crate) other_boot: bool,
+    /// Whoever frees slots has to keep them; who only reads must not disturb those who claim one.
+    pub(crate) frees: bool,
+}
 
 /// The owner word of `me` in the ring of `header`, whose namespaces are entered in the header if there is room.
 pub(crate) fn owner_word(header: &Header, me: &Process) -> OwnerWord {
@@ -29,97 +40,131 @@ fn register_namespaces(header: &Header, namespaces: u64) -> Option<usize> {
     found.map(|(i, _)| i)
 }
 
-/// The verdict by the owner's process: dead if the pid is gone, or belongs to somebody else, or is a zombie without
-/// threads. Asked from another pid or time namespace, or without a /proc of our own, everybody is alive.
-pub(crate) fn judge(header: &Header, owner: OwnerWord) -> Verdict {
-    let _errno = KeepErrno::new();
-    match proven_dead(header, owner) {
-        Some(true) => Verdict::Dead,
-        _ => Verdict::Alive,
+impl Liveness {
+    /// By processes alone, of a ring that lies in memory.
+    pub(crate) const WITHOUT_FILE: Self = Self { locks: None, other_boot: false, frees: false };
+
+    /// The verdict on the owner of `slot`. By its lock first: that proof holds across namespaces and needs no /proc. By its
+    /// process else, also where its lock is held, for a child that was being made at the wrong moment may hold it.
+    pub(crate) fn judge(&self, header: &Header, slot: usize, owner: OwnerWord) -> Verdict {
+        let _errno = KeepErrno::new();
+        if self.other_boot {
+            return Evidence::OtherBoot.into();
+        }
+        let mut held = false;
+        if owner.is_locked()
+            && let Some(locks) = &self.locks
+        {
+            if self.frees
+                && let Some(lock) = locks.keep_out(slot)
+            {
+                return Verdict::locked(Evidence::LockReleased, lock);
+            }
+            match locks.is_held(slot) {
+                Some(false) if !self.frees => return Evidence::LockReleased.into(),
+                told => held = told == Some(true),
+            }
+        }
+        let evidence = by_process(header, owner);
+        match evidence.life() {
+            Life::Unknown if held => Evidence::LockHeld,
+            _ => evidence,
+        }
+        .into()
     }
 }
 
-/// `None`: nothing can be proven.
-fn proven_dead(header: &Header, owner: OwnerWord) -> Option<bool> {
-    if owner.mode() != 0 || owner.pid() == 0 || owner.namespace() as usize >= NAMESPACES {
-        return None;
+/// What can be told by the owner's pid: nothing from another pid or time namespace, or without a /proc of our own.
+fn by_process(header: &Header, owner: OwnerWord) -> Evidence {
+    if owner.pid() == 0 || owner.namespace() as usize >= NAMESPACES {
+        return Evidence::NamespaceUnknown;
     }
-    let me = ForkPage::get().ok()?.process();
+    let Ok(me) = ForkPage::get().map(ForkPage::process) else { return Evidence::NotTold };
     let theirs = header.namespaces[owner.namespace() as usize].load(Relaxed);
-    if me.namespaces == 0 || theirs != me.namespaces || !proc_is_ours(me.pid) {
-        return None;
+    if me.namespaces == 0 || theirs == 0 {
+        return Evidence::NamespaceUnknown;
+    }
+    if theirs != me.namespaces {
+        return Evidence::OtherNamespace;
+    }
+    if !proc_is_ours(me.pid) {
+        return Evidence::ForeignProc;
     }
     if owner.pid() == me.pid && owner.started_at(me.start) {
         // Ours, or left behind by what this process was before its last exec, which ended all its threads.
-        return Some(owner.image() != image());
+        return if owner.image() == image() { Evidence::Running } else { Evidence::ReplacedByExec };
     }
     match probe(owner.pid()) {
-        Probe::NoSuchProcess => return Some(true),
+        Probe::NoSuchProcess => return Evidence::NoSuchProcess,
         Probe::Exists => {}
-        Probe::Unknown => return None,
+        Probe::Unknown => return Evidence::NotTold,
     }
-    let stat = Stat::of(Some(owner.pid()))?;
-    // A zombie leader may have threads that still write.
-    let gone = matches!(stat.state, b'Z' | b'X' | b'x') && stat.threads <= 1;
-    let another = stat.start != 0 && owner.knows_start() && !owner.started_at(stat.start);
-    Some(gone || another)
+    let Some(stat) = Stat::of(Some(owner.pid())) else { return Evidence::NotTold };
+    if stat.start != 0 && owner.knows_start() && !owner.started_at(stat.start) {
+        return Evidence::PidReused;
+    }
+    match stat.state {
+        // A first thread that ended may have left others that still write.
+        b'Z' | b'X' | b'x' if stat.threads > 1 => Evidence::LeaderExited,
+        b'Z' | b'X' | b'x' => Evidence::Exited,
+        _ => Evidence::Running,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
     use crate::copy::Body;
     use crate::heap::HeapRing;
     use crate::layout::Geometry;
     use std::process::{Command, Stdio};
 
     /// The verdict on an owner of our own namespaces, made of a process's pid and start time.
-    fn verdict(change: impl Fn(&mut Process)) -> Verdict {
+    fn verdict(change: impl Fn(&mut Process)) -> Evidence {
         let heap = HeapRing::new(Geometry::tiny(2, 1, 6, 1), 1, 0);
+        let judge = |header: &Header, slot, owner| Liveness::WITHOUT_FILE.judge(header, slot, owner);
         let ring = heap.ring(Body::Words, &judge);
-        assert_eq!(ring.clock, Clock::MONOTONIC);
         let mut process = ForkPage::get().unwrap().process();
         change(&mut process);
-        judge(ring.header, owner_word(ring.header, &process))
+        ring.judge(0, owner_word(ring.header, &process)).evidence
     }
 
-    fn with_pid(pid: u32, start: u64) -> Verdict {
+    fn with_pid(pid: u32, start: u64) -> Evidence {
         verdict(|process| (process.pid, process.start) = (pid, start))
     }
 
     #[test]
     fn the_living_are_alive_and_the_dead_are_dead() {
-        assert_eq!(verdict(|_| ()), Verdict::Alive, "we are");
+        assert_eq!(verdict(|_| ()), Evidence::Running, "we are");
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let start = Stat::of(Some(child.id())).unwrap().start;
-        assert_eq!(with_pid(child.id(), start), Verdict::Alive);
-        assert_eq!(with_pid(child.id(), start + 1), Verdict::Dead, "somebody else has its pid now");
-        assert_eq!(with_pid(child.id(), 0), Verdict::Alive, "unknown start times prove nothing");
+        assert_eq!(with_pid(child.id(), start), Evidence::Running);
+        assert_eq!(with_pid(child.id(), start + 1), Evidence::PidReused, "somebody else has its pid now");
+        assert_eq!(with_pid(child.id(), 0), Evidence::Running, "unknown start times prove nothing");
         child.kill().unwrap();
         // Not waited for: a zombie.
         while Stat::of(Some(child.id())).unwrap().state != b'Z' {
             std::thread::yield_now();
         }
-        assert_eq!(with_pid(child.id(), start), Verdict::Dead);
+        assert_eq!(with_pid(child.id(), start), Evidence::Exited);
         child.wait().unwrap();
-        assert_eq!(with_pid(child.id(), start), Verdict::Dead);
-        assert_eq!(with_pid(1, Stat::of(Some(1)).unwrap().start), Verdict::Alive);
+        assert_eq!(with_pid(child.id(), start), Evidence::NoSuchProcess);
+        assert_eq!(with_pid(1, Stat::of(Some(1)).unwrap().start), Evidence::Running);
     }
 
     #[test]
     fn other_namespaces_prove_nothing() {
         let gone = |process: &mut Process| process.pid = 4_194_303;
-        assert_eq!(verdict(gone), Verdict::Dead);
+        assert_eq!(verdict(gone), Evidence::NoSuchProcess);
         let elsewhere = |process: &mut Process| {
             gone(process);
             process.namespaces ^= 1 << 32;
         };
-        assert_eq!(verdict(elsewhere), Verdict::Alive);
+        assert_eq!(verdict(elsewhere), Evidence::OtherNamespace);
         let nowhere = |process: &mut Process| {
             gone(process);
             process.namespaces = 0;
         };
-        assert_eq!(verdict(nowhere), Verdict::Alive);
+        assert_eq!(verdict(nowhere), Evidence::NamespaceUnknown);
     }
 }

@@ -4,11 +4,15 @@
 use crate::clock::{Clock, realtime_ns};
 use crate::copy::Body;
 use crate::error::Error;
+use crate::evidence::Verdict;
 use crate::layout::{FORMAT_VERSION, Geometry, HEADER_LEN, Header, MAGIC, PAGE_HEADER_WORDS, SLOT_LEN, Slot};
+use crate::liveness::Liveness;
+use crate::lock::{LockFile, SlotLock};
+use crate::private::{Alarm, PrivateCopy, Trouble};
 use crate::process::effective_uid;
-use crate::ring::Ring;
+use crate::ring::{Look, Ring};
 use crate::sync::Atomic;
-use crate::word::HeadWord;
+use crate::word::{HeadWord, OwnerWord};
 use memmap2::{MmapOptions, MmapRaw};
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
@@ -118,8 +122,11 @@ impl Create {
         let random = random().map_err(failed("read /dev/urandom"))?;
         let boot = boot_id().map_err(failed("read the boot id"))?;
         let clock = self.clock.unwrap_or_else(Clock::best);
-        let map = Mapping::new(file, path, geometry, clock, true)?;
-        let (ring, header) = (map.ring(), map.ring().header);
+        let len = geometry.file_len() as usize;
+        let raw = MmapOptions::new().len(len).map_raw(file).map_err(failed("map"))?;
+        // SAFETY: the mapping has this length, and the view is used no longer than it lives.
+        let ring = unsafe { view(raw.as_mut_ptr(), geometry, clock) };
+        let header = ring.header;
         let words = [
             (&header.magic, MAGIC),
             (&header.format_version, FORMAT_VERSION),
@@ -284,6 +291,13 @@ pub struct Identity {
     pub clock: Clock,
 }
 
+impl Identity {
+    /// Was it made before this host last started, or on another one? No when the kernel does not tell its boot id.
+    pub fn is_of_another_boot(&self) -> bool {
+        boot_id().is_ok_and(|boot| boot != self.boot_id)
+    }
+}
+
 /// Opens without following a link and without waiting for a pipe's other end.
 fn open_regular(path: &Path, write: bool) -> Result<(File, std::fs::Metadata), Error> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
@@ -362,21 +376,47 @@ pub fn identify_path(path: &Path) -> Result<Identity, Error> {
     identify(&file, path, meta.len())
 }
 
-/// A mapped ring.
+/// How a reader gets at the words of a ring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// The file is mapped. Whoever may write the file can cut it short, and touching the mapping then raises SIGBUS, unless
+    /// [`guard_mappings`](crate::guard_mappings) was called.
+    Mapped,
+    /// What is looked at is copied out of the file before. A file that is cut short is an error, whatever is done to it
+    /// meanwhile. Slower, and needs as much memory as is read of the ring.
+    Copied,
+}
+
+/// An open ring: its words, and what is needed to trust them.
 pub(crate) struct Mapping {
-    /// Borrows from `raw`; the lifetime is a lie that [`Mapping::ring`] takes back.
+    /// Borrows from the boxes below and from `raw`; the lifetime is a lie that [`Mapping::ring`] takes back.
     ring: Ring<'static>,
     path: PathBuf,
+    access: Access,
+    locks: LockFile,
+    alarm: Box<Alarm>,
+    /// Its place among the guarded mappings.
+    guarded: Option<usize>,
+    #[allow(dead_code, reason = "owns what `ring` borrows")]
+    judge: Box<JudgeFn>,
+    #[allow(dead_code, reason = "owns what `ring` borrows")]
+    fetch: Option<Box<FetchFn>>,
     #[allow(dead_code, reason = "owns the memory that `ring` borrows")]
     raw: MmapRaw,
 }
 
+type JudgeFn = dyn Fn(&Header, usize, OwnerWord) -> Verdict + Send + Sync;
+type FetchFn = dyn Fn(Look) + Send + Sync;
+
 impl Mapping {
-    /// Maps the ring at `path` for reading alone.
-    pub(crate) fn open_to_read(path: &Path) -> Result<(Self, Identity), Error> {
+    /// Opens the ring at `path` for reading alone. Unless `access` says how, a ring of ours or of root is mapped, and one of
+    /// somebody else is copied.
+    pub(crate) fn open_to_read(path: &Path, access: Option<Access>) -> Result<(Self, Identity), Error> {
         let (file, meta) = open_regular(path, false)?;
         let identity = identify(&file, path, meta.len())?;
-        Ok((Self::new(&file, path, identity.geometry, identity.clock, false)?, identity))
+        let trusted = [0, effective_uid()].contains(&meta.uid());
+        let access = access.unwrap_or(if trusted { Access::Mapped } else { Access::Copied });
+        Ok((Self::new(file, path, &meta, &identity, access, false)?, identity))
     }
 
     /// Maps the ring at `path` for reading and writing.
@@ -387,28 +427,74 @@ impl Mapping {
             return Err(Error::BadClock { path: path.to_owned(), kind: identity.clock.kind() as u64 });
         }
         // Ticks, pids and start times of another boot mean nothing in this one.
-        if boot_id().is_ok_and(|boot| boot != identity.boot_id) {
+        if identity.is_of_another_boot() {
             return Err(Error::OtherBoot { path: path.to_owned() });
         }
-        Ok((Self::new(&file, path, identity.geometry, identity.clock, true)?, identity))
+        Ok((Self::new(file, path, &meta, &identity, Access::Mapped, true)?, identity))
     }
 
-    fn new(file: &File, path: &Path, geometry: Geometry, clock: Clock, write: bool) -> Result<Self, Error> {
+    fn new(
+        file: File,
+        path: &Path,
+        meta: &std::fs::Metadata,
+        identity: &Identity,
+        access: Access,
+        write: bool,
+    ) -> Result<Self, Error> {
+        let geometry = identity.geometry;
         let len = geometry.file_len() as usize;
         let mut options = MmapOptions::new();
         options.len(len);
-        let raw = if write { options.map_raw(file) } else { options.map_raw_read_only(file) };
+        let raw = match access {
+            Access::Mapped if write => options.map_raw(&file),
+            Access::Mapped => options.map_raw_read_only(&file),
+            Access::Copied => options.no_reserve_swap().map_anon().map(MmapRaw::from),
+        };
         let raw = raw.map_err(|error| os_error(path, "map", error))?;
+        let alarm = Box::new(Alarm::new());
+        let fetch: Option<Box<FetchFn>> = (access == Access::Copied).then(|| {
+            // SAFETY: private memory of this length, looked at through the ring's atomics alone; it and the alarm go when
+            // the `Mapping` goes, and the copy with them.
+            let copy = unsafe { PrivateCopy::new(file, geometry, raw.as_mut_ptr(), &raw const *alarm) };
+            Box::new(move |part| copy.fetch(part)) as Box<FetchFn>
+        });
+        let of = (meta.dev(), meta.ino());
+        let liveness = Liveness {
+            locks: Some(LockFile::new(path, of, write)),
+            other_boot: identity.is_of_another_boot(),
+            frees: write,
+        };
+        let judge: Box<JudgeFn> = Box::new(move |header, slot, owner| liveness.judge(header, slot, owner));
         // SAFETY: `raw` maps `geometry.file_len()` bytes from its start, page-aligned, and lives as long as the `Mapping`
         // that it is stored in; `Mapping::ring` gives the view out for no longer than that.
-        let ring = unsafe { view(raw.as_mut_ptr(), geometry, clock) };
-        Ok(Self { ring, path: path.to_owned(), raw })
+        let mut ring = unsafe { view(raw.as_mut_ptr(), geometry, identity.clock) };
+        // SAFETY: the box is stored beside the ring and never replaced, and what is in a box does not move.
+        ring.judge = unsafe { &*std::ptr::from_ref(&*judge) };
+        // SAFETY: as above.
+        ring.fetch = fetch.as_deref().map(|fetch| unsafe { &*std::ptr::from_ref(fetch) });
+        let guarded = match access {
+            Access::Mapped => crate::guard::enter(raw.as_ptr() as usize, len, &alarm),
+            Access::Copied => None,
+        };
+        let locks = LockFile::new(path, of, write);
+        Ok(Self { ring, path: path.to_owned(), access, locks, alarm, guarded, judge, fetch, raw })
     }
 
     /// The ring in this mapping. Of a mapping made for reading, only loads may be used.
     #[inline(always)]
     pub(crate) fn ring(&self) -> &Ring<'_> {
         &self.ring
+    }
+
+    /// Takes the lock of a slot that is about to be claimed, where that tells the truth.
+    pub(crate) fn lock(&self, slot: usize) -> Option<SlotLock> {
+        self.locks.take(slot)
+    }
+
+    /// What went wrong with the file since it was opened.
+    #[inline(always)]
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        self.alarm.trouble()
     }
 
     /// Chooses how payload is copied, and whether records get ticks.
@@ -418,6 +504,18 @@ impl Mapping {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(crate) fn access(&self) -> Access {
+        self.access
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if let Some(place) = self.guarded {
+            crate::guard::leave(place);
+        }
     }
 }
 
@@ -439,5 +537,6 @@ pub(crate) unsafe fn view<'m>(base: *mut u8, geometry: Geometry, clock: Clock) -
     // SAFETY: `size` bytes of pages follow, every one a whole number of words.
     let pages = unsafe { std::slice::from_raw_parts(pages_at, words) };
     debug_assert!(PAGE_HEADER_WORDS < geometry.page_words());
-    Ring { header, slots, pages, geometry, clock, body: Body::BEST, ticking: true, judge: &crate::liveness::judge }
+    let judge = &|header: &Header, slot, owner| Liveness::WITHOUT_FILE.judge(header, slot, owner);
+    Ring { header, slots, pages, geometry, clock, body: Body::BEST, ticking: true, judge, fetch: None }
 }

@@ -10,12 +10,13 @@
 
 use crate::copy::Body;
 use crate::error::AppendError;
+use crate::evidence::Evidence;
 use crate::heap::HeapRing;
 use crate::layout::{Geometry, Header};
 use crate::level::Level;
 use crate::pool::{Borrowed, Lease, Pool};
 use crate::reader::{Cursor, Patience, Read, Seek};
-use crate::ring::{Ring, Verdict};
+use crate::ring::Ring;
 use crate::sync::{Atomic, weaken};
 use crate::word::OwnerWord;
 use crate::writer::{Draft, Hold, Reservation};
@@ -41,9 +42,9 @@ impl Stage {
     }
 
     fn with<R>(&self, act: impl FnOnce(&Ring<'_>) -> R) -> R {
-        let judge = |_: &Header, owner: OwnerWord| match self.dead[owner.pid() as usize].load(Acquire) {
-            0 => Verdict::Alive,
-            _ => Verdict::Dead,
+        let judge = |_: &Header, _: usize, owner: OwnerWord| match self.dead[owner.pid() as usize].load(Acquire) {
+            0 => Evidence::Running.into(),
+            _ => Evidence::NoSuchProcess.into(),
         };
         act(&self.heap.ring(Body::Words, &judge))
     }
@@ -51,7 +52,7 @@ impl Stage {
     /// Claims a slot for `pid`; in the main thread, before the others run.
     fn attach(self: &Arc<Self>, pid: u32) -> Writer {
         let owner = OwnerWord::new(pid, 0, 0, 0);
-        let hold = self.with(|ring| ring.claim(owner).unwrap());
+        let hold = self.with(|ring| ring.claim(|_| owner).unwrap());
         Writer { hold: Hold { introduced: Hold::NEVER, ..hold }, stage: self.clone(), pid }
     }
 
@@ -376,7 +377,7 @@ fn dead_writers_slot_changes_hands() {
             a.reserve_and_stop();
             a.stage.die(1);
         });
-        let b = spawn(move || b.with(|ring| ring.free_if_dead(&ring.slots[0], OwnerWord::new(1, 0, 0, 0))));
+        let b = spawn(move || b.with(|ring| ring.free_if_dead(0, OwnerWord::new(1, 0, 0, 0))));
         let c = spawn(move || {
             let c = late.attach(3);
             format!("slot {} after {}", c.hold.slot, c.hold.announced.counter())
@@ -420,7 +421,7 @@ fn lease_is_handed_over() {
         let Writer { hold, .. } = stage.attach(1);
         assert!(matches!(pool.borrow_place(GENERATION, 0), Some(Borrowed::Vacant(0))));
         let hold = Hold { introduced: 1000, ..hold };
-        pool.give_back(0, &Lease { hold, generation: GENERATION });
+        pool.give_back(0, &Lease { hold, generation: GENERATION, lock: 0 });
         let borrow = move |pool: Arc<Pool>| {
             let Some(Borrowed::Lease(0, mut lease)) = pool.borrow_place(GENERATION, 0) else { return "-".to_owned() };
             lease.hold.introduced += 1;

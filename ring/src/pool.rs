@@ -15,6 +15,8 @@ pub(crate) struct Lease {
     pub(crate) hold: Hold,
     /// The generation of the process that holds it; another one means that we are its child.
     pub(crate) generation: u64,
+    /// The slot's lock as [`SlotLock::into_bits`](crate::lock::SlotLock::into_bits) gave it, 0 for none.
+    pub(crate) lock: u64,
 }
 
 /// One lease as words, so that the holder of `state` has it to itself.
@@ -25,6 +27,7 @@ struct Place {
     owner: Atomic<OwnerWord>,
     announced: Atomic<AnnounceWord>,
     introduced: Atomic<u64>,
+    lock: Atomic<u64>,
 }
 
 pub(crate) struct Pool(Box<[CachePadded<Place>]>);
@@ -48,6 +51,7 @@ impl Pool {
             owner: Atomic::new(OwnerWord::FREE),
             announced: Atomic::new(bytemuck::Zeroable::zeroed()),
             introduced: Atomic::new(0),
+            lock: Atomic::new(0),
         };
         Self((0..size).map(|_| CachePadded::new(place())).collect())
     }
@@ -92,7 +96,7 @@ impl Pool {
             announced: place.announced.load(Relaxed),
             introduced: place.introduced.load(Relaxed),
         };
-        Some(Lease { hold, generation })
+        Some(Lease { hold, generation, lock: place.lock.load(Relaxed) })
     }
 
     /// Gives a borrowed place back, with its lease.
@@ -103,6 +107,7 @@ impl Pool {
         place.owner.store(lease.hold.owner, Relaxed);
         place.announced.store(lease.hold.announced, Relaxed);
         place.introduced.store(lease.hold.introduced, Relaxed);
+        place.lock.store(lease.lock, Relaxed);
         place.state.store(lease.generation, at("pool:return", Release));
     }
 

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::clock::monotonic_ns;
+use crate::descriptor::Descriptor;
 use crate::sync::Atomic;
 use atomic::Ordering::{Relaxed, Release};
 use std::cell::Cell;
@@ -289,20 +290,9 @@ fn number(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Reads as much of a file as fits, in one call. By system calls of our own: the C library's are places where a thread can
-/// be cancelled, and nothing here could be cleaned up.
+/// Reads as much of a file as fits, in one call.
 fn read_file<'b>(path: &CStr, buf: &'b mut [u8]) -> Option<&'b [u8]> {
-    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-    // SAFETY: a NUL-terminated path.
-    let fd = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0) };
-    if fd < 0 {
-        return None;
-    }
-    // SAFETY: an open descriptor, a buffer with its length.
-    let n = unsafe { libc::syscall(libc::SYS_read, fd, buf.as_mut_ptr(), buf.len()) };
-    // SAFETY: the descriptor is ours and is not used again.
-    unsafe { libc::syscall(libc::SYS_close, fd) };
-    buf.get(..usize::try_from(n).ok()?)
+    Descriptor::open(path, libc::O_RDONLY)?.read(buf)
 }
 
 fn namespace(path: &CStr) -> Option<u32> {

@@ -6,7 +6,7 @@ use crate::copy::load_words;
 use crate::error::ReadError;
 use crate::layout::record_words;
 use crate::record::{Meta, Record, split_body};
-use crate::ring::{RETRIES, Ring, TrustedPage, Verdict};
+use crate::ring::{Look, RETRIES, Ring, TrustedPage};
 use crate::sync::fence_at;
 use crate::word::AnnounceWord;
 use atomic::Ordering::{Acquire, Relaxed};
@@ -147,9 +147,11 @@ impl Cursor {
 
     /// Is the record before which the cursor stands committed? Looks at its index entry alone.
     pub(crate) fn is_committed(&self, ring: &Ring<'_>) -> bool {
-        self.epoch != 0
-            && self.index < ring.geometry.index_len()
-            && ring.page(self.epoch).load_entry(self.index).offset_in(self.epoch).is_some()
+        if self.epoch == 0 || self.index >= ring.geometry.index_len() {
+            return false;
+        }
+        ring.look(Look::Page(self.epoch));
+        ring.page(self.epoch).load_entry(self.index).offset_in(self.epoch).is_some()
     }
 
     /// The next record or gap; copies the record's words to `buf`, which has room for the largest.
@@ -177,6 +179,20 @@ impl Cursor {
         }
         // The ring moved under every single look: as good as nothing, the caller comes again.
         Ok(Read::NotYet { in_flight: true })
+    }
+
+    /// As if `read` had not been given, for a ring that went away meanwhile: the cursor is good for nothing more.
+    #[cold]
+    pub(crate) fn take_back(&mut self, read: &Read<'_>) {
+        let (first, count, counter) = match read {
+            Read::Record(record) => (record.seq, 1, &mut self.counts.read),
+            Read::Lost(gap) => (gap.first, gap.count, &mut self.counts.lost),
+            Read::Abandoned(gap) => (gap.first, gap.count, &mut self.counts.abandoned),
+            Read::Stalled(gap) => (gap.first, gap.count, &mut self.counts.stalled),
+            Read::NotYet { .. } => return,
+        };
+        *counter = counter.saturating_sub(count);
+        self.seq = first;
     }
 
     fn pass(&mut self) {
@@ -214,7 +230,12 @@ impl Cursor {
         // Rule 1: committed in my page's epoch?
         let page = ring.page(self.epoch);
         if self.index < ring.geometry.index_len() {
-            let entry = page.load_entry(self.index);
+            let mut entry = page.load_entry(self.index);
+            // What a private copy holds of a page stays good; only what it lacks is looked for again.
+            if ring.fetch.is_some() && entry.offset_in(self.epoch).is_none() {
+                ring.look(Look::Page(self.epoch));
+                entry = page.load_entry(self.index);
+            }
             fence_at("read:entry", Acquire);
             if let Some(offset) = entry.offset_in(self.epoch) {
                 let meta = self.copy(ring, offset, buf);
@@ -276,12 +297,12 @@ impl Cursor {
         if head.epoch < self.epoch {
             return Err(self.damaged("the ring went backwards"));
         }
-        if ring.page(self.epoch).epoch().load(Relaxed) != self.epoch {
+        if ring.look_at_epoch(self.epoch) != self.epoch {
             return Ok(Uncommitted::Lapped);
         }
         let last = head.epoch.min(self.epoch + ring.geometry.page_count() as u64 - 1);
         for epoch in self.epoch + 1..=last {
-            let found = ring.page(epoch).epoch().load(Relaxed);
+            let found = ring.look_at_epoch(epoch);
             if found > epoch {
                 return Ok(Uncommitted::Lapped);
             }
@@ -304,6 +325,7 @@ impl Cursor {
 
     /// HEAD and its page did not agree for many looks. Moving is fine, standing still is damage.
     fn unsettled(&self, ring: &Ring<'_>) -> Result<Uncommitted, ReadError> {
+        ring.look(Look::Head);
         let before = ring.header.head.load(Relaxed);
         if ring.head().is_none() && ring.header.head.load(Relaxed) == before {
             return Err(self.damaged("HEAD names a page that does not exist"));
@@ -326,6 +348,7 @@ impl Cursor {
         }
         // The count was read before (read:head); now everybody who is inside this page could be the one.
         let epoch = self.epoch;
+        ring.look(Look::Writers);
         let suspects = hole.suspects.get_or_insert_with(|| {
             let used = (ring.header.slots_high.load(Relaxed) as usize).min(ring.slots.len());
             let announced = ring.slots[..used].iter().map(|slot| slot.announce.load(Relaxed));
@@ -335,7 +358,7 @@ impl Cursor {
             let slot = &ring.slots[i];
             slot.announce.load(Relaxed) == word && {
                 let owner = slot.owner.load(Relaxed);
-                !owner.is_free() && ring.judge(owner) == Verdict::Alive
+                !owner.is_free() && !ring.judge(i, owner).is_dead()
             }
         });
         let alive = !suspects.is_empty();
@@ -347,12 +370,13 @@ impl Cursor {
         }
         fence_at("hole:announce", Acquire);
         // The second look: it may have been committed before its writer left.
+        ring.look(Look::Page(epoch));
         let page = ring.page(epoch);
         if page.load_entry(self.index).offset_in(epoch).is_some() {
             return Ok(Step::Moved);
         }
         fence_at("hole:entry", Acquire);
-        if page.epoch().load(Relaxed) != epoch {
+        if ring.look_at_epoch(epoch) != epoch {
             return self.jump(ring);
         }
         let gap = Gap { first: seq, count: 1 };

@@ -5,20 +5,14 @@
 
 use crate::clock::Clock;
 use crate::copy::Body;
+use crate::evidence::Verdict;
 use crate::layout::{Geometry, Header, PAGE_HEADER_WORDS, Slot};
 use crate::sync::{Atomic, fence_at};
 use crate::word::{EntryWord, HeadWord, OwnerWord};
 use atomic::Ordering::{self, Acquire, Relaxed};
 
-/// Is the owner of a slot alive? Everything that is not proven dead is alive.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Verdict {
-    Alive,
-    Dead,
-}
-
-/// Tells the [`Verdict`] on an owner of this ring. Costs system calls; never called on the fast path.
-pub(crate) type Judge<'m> = &'m (dyn Fn(&Header, OwnerWord) -> Verdict + Send + Sync);
+/// Tells the [`Verdict`] on an owner of a slot of this ring. Costs system calls; never called on the fast path.
+pub(crate) type Judge<'m> = &'m (dyn Fn(&Header, usize, OwnerWord) -> Verdict + Send + Sync);
 
 #[derive(Clone, Copy)]
 pub(crate) struct Ring<'m> {
@@ -31,7 +25,24 @@ pub(crate) struct Ring<'m> {
     /// False in benches that ask what ticks cost.
     pub(crate) ticking: bool,
     pub(crate) judge: Judge<'m>,
+    /// Of a reader that does not map the file: copies what it is about to look at.
+    pub(crate) fetch: Option<Fetch<'m>>,
 }
+
+/// A part of the ring that a reader is about to look at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Look {
+    Head,
+    /// Epoch, base and clock of the page of this epoch.
+    PageHeader(u64),
+    /// All of the page of this epoch: index, then records, then header. So a committed entry comes with its record.
+    Page(u64),
+    /// The writer slots and all that the header says of writers.
+    Writers,
+}
+
+/// Copies that part out of the file, into the words that the ring borrows.
+pub(crate) type Fetch<'m> = &'m (dyn Fn(Look) + Send + Sync);
 
 /// One physical page.
 #[derive(Clone, Copy)]
@@ -49,7 +60,7 @@ impl<'m> Page<'m> {
     #[inline(always)]
     pub(crate) fn epoch_as(self, head: HeadWord) -> Option<u64> {
         let epoch = self.epoch().load(Relaxed);
-        (head.is_page(epoch) && epoch <= MAX_EPOCH).then_some(epoch)
+        (head.is_page(epoch) && epoch.wrapping_sub(1) < MAX_EPOCH).then_some(epoch)
     }
 
     /// The sequence of the page's first record.
@@ -100,10 +111,27 @@ pub(crate) const RETRIES: u32 = if cfg!(all(test, loom)) { 3 } else { 256 };
 /// one fresh, so this many turns of the page in that moment are needed.
 pub(crate) const MISSES: u32 = if cfg!(all(test, loom)) { 1 } else { 256 };
 
-/// Epochs above this cannot be reached and are damage; below it no sum in the algorithm overflows.
+/// Epochs above this cannot be reached and are damage; below it no sum in the algorithm overflows. 0 is no epoch: memory
+/// that was wiped must not pass for an empty ring.
 const MAX_EPOCH: u64 = u64::MAX >> 1;
 
 impl<'m> Ring<'m> {
+    /// Makes the words of `part` as new as the loads that follow. Every load of a reader that has to be fresh comes after
+    /// one; in a mapping they all are.
+    #[inline(always)]
+    pub(crate) fn look(&self, part: Look) {
+        if let Some(fetch) = self.fetch {
+            fetch(part);
+        }
+    }
+
+    /// The number that the page of `epoch` has now, for readers.
+    #[inline(always)]
+    pub(crate) fn look_at_epoch(&self, epoch: u64) -> u64 {
+        self.look(Look::PageHeader(epoch));
+        self.page(epoch).epoch().load(Relaxed)
+    }
+
     #[inline(always)]
     pub(crate) fn page(&self, epoch: u64) -> Page<'m> {
         let words = self.geometry.page_words();
@@ -122,8 +150,10 @@ impl<'m> Ring<'m> {
     pub(crate) fn head(&self) -> Option<Head> {
         // The fence of the second look comes after the first one's epoch: from the third on, HEAD is as new as that.
         for _ in 0..MISSES + 3 {
+            self.look(Look::Head);
             let word = self.header.head.load(Relaxed);
             fence_at("read:head", Acquire);
+            self.look(Look::PageHeader(word.tag()));
             if let Some(epoch) = self.epoch_of(word)
                 && word.step() < self.geometry.page_count()
             {
@@ -135,24 +165,24 @@ impl<'m> Ring<'m> {
 
     /// The base_seq and clock words of page `epoch`, if it is still in the ring when they have been read.
     pub(crate) fn trusted_base(&self, epoch: u64) -> Option<TrustedPage> {
-        let page = self.page(epoch);
-        if page.epoch().load(Relaxed) != epoch {
+        if self.look_at_epoch(epoch) != epoch {
             return None;
         }
+        let page = self.page(epoch);
         // Nobody asks for a page beyond the HEAD he has read, and HEAD published the base with the epoch.
         let base = page.base_seq().load(Relaxed);
         let clock = page.clock().map(|word| word.load(Relaxed));
         fence_at("read:base", Acquire);
         // The epoch alone is not enough: an opener stores the new base before the new epoch.
-        if page.epoch().load(Relaxed) != epoch {
+        if self.look_at_epoch(epoch) != epoch {
             return None;
         }
         let head = self.head()?;
         (head.oldest_epoch(&self.geometry) <= epoch).then_some(TrustedPage { base, clock })
     }
 
-    pub(crate) fn judge(&self, owner: OwnerWord) -> Verdict {
-        (self.judge)(self.header, owner)
+    pub(crate) fn judge(&self, slot: usize, owner: OwnerWord) -> Verdict {
+        (self.judge)(self.header, slot, owner)
     }
 }
 

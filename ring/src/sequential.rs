@@ -5,12 +5,13 @@
 
 use crate::copy::Body;
 use crate::error::AppendError;
+use crate::evidence::Evidence;
 use crate::heap::HeapRing;
 use crate::layout::{Geometry, record_words};
 use crate::level::Level;
 use crate::reader::{Cursor, Read, Seek};
 use crate::record::{Field, Flags, Source};
-use crate::ring::{Ring, Verdict};
+use crate::ring::Ring;
 use crate::word::OwnerWord;
 use crate::writer::{Draft, Hold};
 use proptest::prelude::*;
@@ -130,12 +131,12 @@ proptest! {
     ) {
         let heap = HeapRing::new(geometry, first_epoch, first_seq);
         let body = if wide { Body::Wide } else { Body::Words };
-        let alive = |_: &_, _| Verdict::Alive;
+        let alive = |_: &_, _, _| Evidence::Running.into();
         let ring = heap.ring(body, &alive);
         let owner = OwnerWord::new(7, 0, 0, 1);
         // An idle slot whose counter is about to wrap.
         ring.slots[0].announce.store(bytemuck::cast(announced << 49), atomic::Ordering::Relaxed);
-        let mut hold = Hold { introduced: Hold::NEVER, ..ring.claim(owner).unwrap() };
+        let mut hold = Hold { introduced: Hold::NEVER, ..ring.claim(|_| owner).unwrap() };
         let mut reference =
             Reference { geometry, pages: VecDeque::from([VecDeque::new()]), words: 0, next_seq: first_seq };
         let follower = || Follower { cursor: Cursor::at(first_seq), start: first_seq, seq: first_seq };
@@ -199,9 +200,9 @@ proptest! {
 fn a_ring_of_128_kib_holds_more_than_971_records_of_100_bytes() {
     let geometry = Geometry::new(128 << 10, None).unwrap();
     let heap = HeapRing::new(geometry, 1, 0);
-    let alive = |_: &_, _| Verdict::Alive;
+    let alive = |_: &_, _, _| Evidence::Running.into();
     let ring = heap.ring(Body::BEST, &alive);
-    let mut hold = ring.claim(OwnerWord::new(7, 0, 0, 1)).unwrap();
+    let mut hold = ring.claim(|_| OwnerWord::new(7, 0, 0, 1)).unwrap();
     let mut held = Vec::new();
     for seq in 0..5000u64 {
         ring.append(&mut hold, (7, 7), &Draft::new(Level::INFO), &[&[b'x'; 100]]).unwrap();
@@ -215,9 +216,9 @@ fn a_ring_of_128_kib_holds_more_than_971_records_of_100_bytes() {
 #[test]
 fn a_caller_cannot_forge_fields_by_their_flag() {
     let heap = HeapRing::new(Geometry::tiny(2, 3, 30, 1), 1, 0);
-    let alive = |_: &_, _| Verdict::Alive;
+    let alive = |_: &_, _, _| Evidence::Running.into();
     let ring = heap.ring(Body::BEST, &alive);
-    let mut hold = Hold { introduced: Hold::NEVER, ..ring.claim(OwnerWord::new(7, 0, 0, 1)).unwrap() };
+    let mut hold = Hold { introduced: Hold::NEVER, ..ring.claim(|_| OwnerWord::new(7, 0, 0, 1)).unwrap() };
     let draft = Draft { flags: Flags::FIELDS | Flags::CONT, ..Draft::new(Level::INFO) };
     ring.append(&mut hold, (7, 7), &draft, &[b"\x01\0text"]).unwrap();
     let mut buf = [0; 64];

@@ -4,7 +4,7 @@
 
 use crate::error::TooManyWriters;
 use crate::layout::Slot;
-use crate::ring::{Ring, Verdict};
+use crate::ring::Ring;
 use crate::sync::at;
 use crate::word::OwnerWord;
 use crate::writer::Hold;
@@ -22,37 +22,45 @@ impl Slot {
 }
 
 impl Ring<'_> {
-    /// Claims a slot for `owner`: a free one, else one of somebody dead, else one that nobody has used yet. In this order,
-    /// so that a scan of the slots in use stays as short as there are writers alive at once.
+    /// Claims a slot: a free one, else one of somebody dead, else one that nobody has used yet. In this order, so that a
+    /// scan of the slots in use stays as short as there are writers alive at once. `owner_of` gives the word that owns a
+    /// slot, just before it is claimed.
     ///
     /// # Errors
     /// All slots belong to owners not proven dead.
-    pub(crate) fn claim(&self, owner: OwnerWord) -> Result<Hold, TooManyWriters> {
-        loop {
+    pub(crate) fn claim(&self, mut owner_of: impl FnMut(usize) -> OwnerWord) -> Result<Hold, TooManyWriters> {
+        // Every turn frees a slot or adds one; more of them only where somebody takes each one before us.
+        for _ in 0..2 * self.slots.len() + 2 {
             let high = self.header.slots_high.load(Relaxed);
             let used = &self.slots[..(high as usize).min(self.slots.len())];
             for (i, slot) in used.iter().enumerate() {
-                if slot.owner.load(Relaxed).is_free() && self.take(i, OwnerWord::FREE, owner) {
-                    return Ok(self.settle(i, owner));
+                if slot.owner.load(Relaxed).is_free()
+                    && let Some(hold) = self.take(i, owner_of(i))
+                {
+                    return Ok(hold);
                 }
             }
-            for (i, slot) in used.iter().enumerate() {
-                let old = slot.owner.load(Relaxed);
-                if !old.is_free() && self.judge(old) == Verdict::Dead && self.take(i, old, owner) {
-                    return Ok(self.settle(i, owner));
-                }
+            let freed = used.iter().enumerate().any(|(i, slot)| {
+                let owner = slot.owner.load(Relaxed);
+                !owner.is_free() && self.free_if_dead(i, owner)
+            });
+            if freed {
+                continue;
             }
             if used.len() == self.slots.len() {
-                return Err(TooManyWriters { slots: self.slots.len() as u32 });
+                break;
             }
             // A scan must see the mark before it can miss our announcement: HEAD carries it there, as it does the
             // announcement itself. Losing means that somebody else made room.
             let _ = self.header.slots_high.compare_exchange(high, high + 1, Relaxed, Relaxed);
         }
+        Err(TooManyWriters { slots: self.slots.len() as u32 })
     }
 
-    fn take(&self, slot: usize, old: OwnerWord, new: OwnerWord) -> bool {
-        self.slots[slot].owner.compare_exchange(old, new, at("claim:owner", AcqRel), Relaxed).is_ok()
+    fn take(&self, i: usize, owner: OwnerWord) -> Option<Hold> {
+        let slot = &self.slots[i].owner;
+        let taken = slot.compare_exchange(OwnerWord::FREE, owner, at("claim:owner", AcqRel), Relaxed).is_ok();
+        taken.then(|| self.settle(i, owner))
     }
 
     /// A claimed slot announces nothing, and continues its last owner's counter.

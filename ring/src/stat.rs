@@ -3,10 +3,10 @@
 #![forbid(unsafe_code)]
 
 use crate::error::ReadError;
+use crate::evidence::{Evidence, Life};
 use crate::map::{Identity, Mapping};
 use crate::reader::Bounds;
-use crate::ring::Verdict;
-use crate::word::OwnerWord;
+use crate::ring::Look;
 use atomic::Ordering::Relaxed;
 
 /// Why records never entered the ring, in records.
@@ -47,10 +47,17 @@ pub struct WriterStat {
     pub bytes: u64,
     /// When it attached, nanoseconds of the Unix epoch.
     pub attached_ns: u64,
-    /// False when it is proven dead.
-    pub alive: bool,
+    /// Does it live, and how is that known?
+    pub evidence: Evidence,
     /// Is it inside an append?
     pub appending: bool,
+}
+
+impl WriterStat {
+    /// False when it is proven dead.
+    pub fn is_alive(&self) -> bool {
+        self.evidence.life() != Life::Dead
+    }
 }
 
 /// A ring at one moment.
@@ -65,11 +72,14 @@ pub struct Stat {
 
 pub(crate) fn stat(map: &Mapping, identity: Identity) -> Result<Stat, ReadError> {
     let ring = map.ring();
+    ring.look(Look::Writers);
     let bounds = ring.bounds().ok_or(ReadError::Damaged { seq: 0, what: "no page of the ring can be read" })?;
     let used = (ring.header.slots_high.load(Relaxed) as usize).min(ring.slots.len());
     let writers = ring.slots[..used].iter().enumerate().filter_map(|(i, slot)| {
         let owner = slot.owner.load(Relaxed);
-        (owner != OwnerWord::FREE).then(|| {
+        let evidence = (!owner.is_free()).then(|| ring.judge(i, owner).evidence)?;
+        // Who gave the slot back while we asked is not dead.
+        (slot.owner.load(Relaxed) == owner).then(|| {
             let name = slot.name();
             WriterStat {
                 slot: i,
@@ -79,7 +89,7 @@ pub(crate) fn stat(map: &Mapping, identity: Identity) -> Result<Stat, ReadError>
                 records: slot.records.load(Relaxed),
                 bytes: slot.bytes.load(Relaxed),
                 attached_ns: slot.attached.load(Relaxed),
-                alive: ring.judge(owner) == Verdict::Alive,
+                evidence,
                 appending: !slot.announce.load(Relaxed).is_idle(),
             }
         })

@@ -5,7 +5,7 @@
 //! HEAD      |        page tag (37)         |c|  count (10)  | next offset / k  |
 //! entry     |              epoch tag (48)                   | offset + 1       |
 //! announce  | counter (15) |a|            epoch tag (48)                       |
-//! owner     | pid (22) | namespace (6) | image (8) | start time (27) | mode (1)|
+//! owner     | pid (22) | namespace (6) | image (8) | start time (27) | lock (1)|
 //! ```
 
 #![forbid(unsafe_code)]
@@ -183,6 +183,11 @@ impl OwnerWord {
         )
     }
 
+    /// The same owner, who holds the slot's lock as long as its memory lasts.
+    pub(crate) const fn locked(self) -> Self {
+        Self(self.0 | 1)
+    }
+
     pub(crate) const fn is_free(self) -> bool {
         self.0 == 0
     }
@@ -209,9 +214,9 @@ impl OwnerWord {
         self.0 >> 1 & mask(Self::START_BITS) == start & mask(Self::START_BITS)
     }
 
-    /// How the owner's life is judged; 0, by its process, is the only mode of format 1.
-    pub(crate) const fn mode(self) -> u32 {
-        (self.0 & 1) as u32
+    /// Does its life show by a lock, or by its process alone?
+    pub(crate) const fn is_locked(self) -> bool {
+        self.0 & 1 != 0
     }
 }
 
@@ -272,7 +277,11 @@ mod tests {
         fn owner_keeps_every_field(pid in 1u32..1 << 22, ns in 0u32..64, image: u8, start: u64, other: u64) {
             let owner = OwnerWord::new(pid, ns, image, start);
             prop_assert!(!owner.is_free());
-            prop_assert_eq!((owner.pid(), owner.namespace(), owner.image(), owner.mode()), (pid, ns, image, 0));
+            for owner in [owner, owner.locked()] {
+                prop_assert_eq!((owner.pid(), owner.namespace(), owner.image()), (pid, ns, image));
+                prop_assert!(owner.started_at(start));
+            }
+            prop_assert_eq!((owner.is_locked(), owner.locked().is_locked()), (false, true));
             prop_assert!(owner.started_at(start));
             prop_assert_eq!(owner.knows_start(), start & mask(OwnerWord::START_BITS) != 0);
             prop_assert_eq!(owner.started_at(other), (start ^ other) & mask(OwnerWord::START_BITS) == 0);

@@ -118,7 +118,7 @@ fn a_writer_that_dies_in_an_append_costs_its_record_alone() {
     assert_eq!(read_all(&mut reader), (vec![0, 1, 2, 3, 4, 6], vec![5], vec![]));
 
     // Its slot still pins the page; whoever needs the page frees it.
-    assert!(reader.stat().unwrap().writers.iter().any(|w| !w.alive && w.appending));
+    assert!(reader.stat().unwrap().writers.iter().any(|w| !w.is_alive() && w.appending));
     for _ in 0..2000 {
         writer.append(Level::INFO, &[b'm'; 100]).unwrap();
     }

@@ -250,7 +250,7 @@ fn records_lie_where_the_format_says() {
     let slot_at = |name: &str| bytes.u64(4096 + slot[name].0);
     assert_eq!(bytes.u64(header["slots_high"].0), 1);
     assert_eq!(field(slot_at("owner"), owner["pid"]), std::process::id() as u64);
-    assert_eq!((field(slot_at("owner"), owner["namespace"]), field(slot_at("owner"), owner["mode"])), (0, 0));
+    assert_eq!((field(slot_at("owner"), owner["namespace"]), owner["lock"]), (0, (0, 1)));
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
     let start: u64 = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
     assert_eq!(field(slot_at("owner"), owner["start time"]), start & ((1 << 27) - 1));

@@ -1,0 +1,106 @@
+//! What the command says when writers die, when a ring belongs to somebody else, and when its file is cut short meanwhile.
+
+mod sandbox;
+
+use sandbox::{Done, Sandbox};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+fn stat(sandbox: &Sandbox) -> serde_json::Value {
+    serde_json::from_str(&sandbox.ok(&["stat", "--json"])).unwrap()
+}
+
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !done() {
+        assert!(since.elapsed() < Duration::from_secs(20), "{what} never happened");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A `lapwing log` that has taken one line and waits for more.
+fn logging(sandbox: &Sandbox) -> Child {
+    let before = stat(sandbox)["next_seq"].as_u64().unwrap();
+    let mut child = sandbox.command(&["log"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(b"a line\n").unwrap();
+    wait_for("the record", || stat(sandbox)["next_seq"] == before + 1);
+    child
+}
+
+#[test]
+fn stat_says_why_a_writer_counts_as_dead() {
+    let sandbox = Sandbox::with_ring("64K");
+    let mut child = logging(&sandbox);
+    let writer = || stat(&sandbox)["writers"][0].clone();
+    assert_eq!((&writer()["verdict"], &writer()["evidence"]), (&"alive".into(), &"its process is running".into()));
+    child.kill().unwrap();
+    wait_for("its end", || writer()["verdict"] == "dead");
+    child.wait().unwrap();
+    let writer = writer();
+    assert_eq!(
+        (&writer["state"], &writer["alive"], &writer["pid"]),
+        (&"dead".into(), &false.into(), &child.id().into())
+    );
+    let text = sandbox.ok(&["stat", "--verbose"]);
+    let line = text.lines().find(|line| line.contains(&child.id().to_string())).unwrap();
+    assert!(line.contains(&format!("dead: {}; slot 0", writer["evidence"].as_str().unwrap())), "{line}");
+    assert!(line.contains("the lock it held for as long as it could write is gone"), "{line}");
+}
+
+#[test]
+fn a_follower_of_a_ring_that_is_cut_short_ends_with_an_error() {
+    let sandbox = Sandbox::with_ring("64K");
+    sandbox.ok(&["log", "before"]);
+    let mut command = sandbox.command(&["tail", "-f", "-o", "cat"]);
+    let mut tail = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(tail.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "before\n");
+    File::options().write(true).open(sandbox.path("ring")).unwrap().set_len(0).unwrap();
+    let done = Done::of(tail.wait_with_output().unwrap());
+    assert_eq!(done.code, 4);
+    assert!(done.stderr.contains("the file was cut short under its readers"), "{}", done.stderr);
+}
+
+#[test]
+fn a_writer_of_a_ring_that_is_cut_short_says_what_is_lost() {
+    let sandbox = Sandbox::with_ring("64K");
+    let mut log = logging(&sandbox);
+    File::options().write(true).open(sandbox.path("ring")).unwrap().set_len(0).unwrap();
+    log.stdin.take().unwrap().write_all(b"into nothing\n").unwrap();
+    let mut text = String::new();
+    log.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(log.wait().unwrap().code(), Some(4));
+    assert!(text.contains("what was written since is lost"), "{text}");
+}
+
+#[test]
+fn the_ring_of_another_user_is_read_by_copies() {
+    let sandbox = Sandbox::with_ring("64K");
+    sandbox.ok(&["log", "hello"]);
+    assert_eq!(stat(&sandbox)["access"], "mapped");
+    if std::os::unix::fs::chown(sandbox.path("ring"), Some(54321), None).is_err() {
+        println!("skipped: only root can give a file away");
+        return;
+    }
+    assert_eq!(stat(&sandbox)["access"], "copied");
+    assert!(sandbox.ok(&["stat", "--verbose"]).contains("copied"));
+    assert_eq!(sandbox.ok(&["tail", "-o", "cat"]), "hello\n");
+    let mut command = sandbox.command(&["tail", "-f", "-o", "cat"]);
+    let mut tail = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap());
+    for text in ["hello\n", "and more\n"] {
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        assert_eq!(line, text);
+        if text == "hello\n" {
+            sandbox.ok(&["log", "and", "more"]);
+        }
+    }
+    File::options().write(true).open(sandbox.path("ring")).unwrap().set_len(4096).unwrap();
+    let done = Done::of(tail.wait_with_output().unwrap());
+    assert_eq!(done.code, 4);
+    assert!(done.stderr.contains("cut short"), "{}", done.stderr);
+}
