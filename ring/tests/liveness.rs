@@ -43,8 +43,9 @@ fn actor() {
         "fork" => {
             // SAFETY: the child waits for the end of its input, and for nothing else.
             let child = unsafe { libc::fork() };
-            while child != 0 {
-                std::thread::park();
+            if child != 0 {
+                // Until it is killed.
+                wait_for_ever();
             }
         }
         "leader" => {
@@ -59,6 +60,12 @@ fn actor() {
         _ => {}
     }
     wait_and_write(&mut writer);
+}
+
+fn wait_for_ever() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 extern "C" fn end_this_thread(_: libc::c_int) {
