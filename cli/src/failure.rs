@@ -10,7 +10,7 @@ pub const NOTHING_MATCHED: u8 = 1;
 pub const LOSS: u8 = 3;
 const ERROR: u8 = 1;
 const USAGE: u8 = 2;
-const DAMAGED: u8 = 4;
+pub const DAMAGED: u8 = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {

@@ -1,9 +1,9 @@
 //! `lapwing tail`: which part of the log, and what becomes of each record.
 
 use crate::args::{Lines, TailArgs};
-use crate::failure::{Failure, LOSS, NOTHING_MATCHED};
+use crate::failure::{DAMAGED, Failure, LOSS, NOTHING_MATCHED};
 use lapwing_reader_shim::{Filter, Follow, FollowError, Item, Loss, LossKind, Progress, Renderer};
-use lapwing_ring::{Purpose, Record};
+use lapwing_ring::{Purpose, ReadError, Record};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -33,6 +33,7 @@ pub fn tail(args: &TailArgs) -> Result<ExitCode, Failure> {
     shown.map_err(Failure::follow(path))?;
     flushed.map_err(Failure::Output)?;
     Ok(match output {
+        Output { damaged: true, .. } => ExitCode::from(DAMAGED),
         Output { losses: 1.., .. } if args.fail_on_loss => ExitCode::from(LOSS),
         Output { records: 0, .. } if filtered => ExitCode::from(NOTHING_MATCHED),
         _ => ExitCode::SUCCESS,
@@ -127,6 +128,7 @@ enum Entry {
 impl Window {
     fn take(&mut self, output: &mut Output, item: Item<'_>) {
         match item {
+            Item::Damage(error) => return output.damage(error),
             Item::Loss(loss) if output.counts(&loss) => self.entries.push_back(Entry::Loss(loss)),
             Item::Record(record, who) if output.wants(&record) => {
                 let mut line = Vec::new();
@@ -173,6 +175,8 @@ struct Output {
     overwritten_counts: bool,
     records: u64,
     losses: u64,
+    /// A damaged record was met.
+    damaged: bool,
 }
 
 impl Output {
@@ -190,6 +194,7 @@ impl Output {
             overwritten_counts: true,
             records: 0,
             losses: 0,
+            damaged: false,
         })
     }
 
@@ -214,7 +219,18 @@ impl Output {
                 written
             }
             Item::Loss(loss) if self.counts(&loss) => self.loss(&loss),
+            Item::Damage(error) => {
+                self.damage(error);
+                Ok(())
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// Says so once: a damaged ring can have a great many of them.
+    fn damage(&mut self, error: ReadError) {
+        if !std::mem::replace(&mut self.damaged, true) {
+            let _ = writeln!(io::stderr(), "lapwing: {error}; it is counted as lost, as are others like it");
         }
     }
 

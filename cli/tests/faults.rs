@@ -5,6 +5,7 @@ mod sandbox;
 use sandbox::{Done, Sandbox};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::os::unix::fs::FileExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -103,4 +104,22 @@ fn the_ring_of_another_user_is_read_by_copies() {
     let done = Done::of(tail.wait_with_output().unwrap());
     assert_eq!(done.code, 4);
     assert!(done.stderr.contains("cut short"), "{}", done.stderr);
+}
+
+#[test]
+fn tail_shows_what_lies_around_a_damaged_record() {
+    let sandbox = Sandbox::with_ring("64K");
+    sandbox.run_with_input(&["log"], b"one\ntwo\nthree\nfour\n");
+    // The records of a ring of 64 KiB begin here; the second one has no fields in front.
+    let (records, file) = (12288 + 4096 + 64 + 256, File::options().read(true).write(true).open(sandbox.path("ring")));
+    let (mut entry, file) = ([0; 8], file.unwrap());
+    file.read_exact_at(&mut entry, 12288 + 4096 + 64 + 8).unwrap();
+    let offset = ((u64::from_le_bytes(entry) & 0xffff) - 1) * 8;
+    file.write_all_at(&[0xff; 4], records + offset + 8).unwrap();
+    for args in [&["tail", "-o", "cat"][..], &["tail", "-o", "cat", "-n", "10"]] {
+        let done = sandbox.run(args);
+        assert_eq!((done.code, done.stdout.as_str()), (4, "one\nthree\nfour\n"), "{}", done.stderr);
+        assert!(done.stderr.contains("record 1 is damaged"), "{}", done.stderr);
+    }
+    assert!(sandbox.run(&["tail"]).stdout.contains("*** 1 records lost (seq 1..1) ***"));
 }

@@ -2,7 +2,7 @@
 
 use crate::loss::{Loss, LossKind};
 use crate::names::{Names, Who};
-use lapwing_ring::{Bounds, Read, ReadError, Reader, Record, Seek};
+use lapwing_ring::{Bounds, Gap, Read, ReadError, Reader, Record, Seek};
 use std::io;
 
 /// What a walk comes by.
@@ -11,6 +11,8 @@ use std::io;
 pub enum Item<'a> {
     Record(Record<'a>, Who<'a>),
     Loss(Loss),
+    /// A record that is damaged; it is part of a loss too.
+    Damage(ReadError),
 }
 
 /// What one step came to.
@@ -65,6 +67,7 @@ impl Follow {
                 Ok(Read::Record(record)) => self.names.learn(&record),
                 Ok(Read::NotYet { .. }) => break,
                 Ok(_) => {}
+                Err(ReadError::BadRecord { .. }) => {}
                 // To be said when the walk comes here.
                 Err(_) => break,
             }
@@ -101,7 +104,14 @@ impl Follow {
         if self.names.ask {
             self.names.learn_table(&self.reader.stat()?.writers);
         }
-        let (kind, gap) = match self.reader.next()? {
+        let read = match self.reader.next() {
+            Err(error @ ReadError::BadRecord { seq }) => {
+                each(Item::Damage(error))?;
+                Read::Lost(Gap { first: seq, count: 1 })
+            }
+            read => read?,
+        };
+        let (kind, gap) = match read {
             Read::Record(record) => {
                 if let Some(loss) = self.loss.take() {
                     each(Item::Loss(loss))?;

@@ -249,13 +249,17 @@ impl fmt::Display for AppendError {
 
 impl std::error::Error for AppendError {}
 
-/// Why reading cannot go on.
+/// What is wrong with a ring that is being read. Unless it says otherwise, reading cannot go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ReadError {
     /// The ring's words contradict each other; `seq` is where the reader stood.
     #[allow(missing_docs)]
     Damaged { seq: u64, what: &'static str },
+    /// Record `seq` was committed, and its header is impossible. The reader counts it as lost and stands behind it: reading
+    /// can go on.
+    #[allow(missing_docs)]
+    BadRecord { seq: u64 },
     /// The file is shorter than it was when it was opened; `seq` is where the reader stood.
     #[allow(missing_docs)]
     Truncated { seq: u64 },
@@ -268,6 +272,7 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Damaged { seq, what } => write!(f, "the ring is damaged at sequence {seq}: {what}"),
+            Self::BadRecord { seq } => write!(f, "record {seq} is damaged: its header is impossible"),
             Self::Truncated { seq } => {
                 write!(f, "the file was cut short under its readers, who stood at sequence {seq}")
             }

@@ -6,7 +6,7 @@ use crate::copy::Body;
 use crate::error::{Error, ReadError};
 use crate::map::{Access, Identity, Mapping};
 use crate::private::Trouble;
-use crate::reader::{Bounds, Counts, Cursor, Patience, Read, Seek};
+use crate::reader::{Bounds, Counts, Cursor, Gap, Patience, Read, Seek};
 use crate::ring::Ring;
 use crate::stat::{Stat, stat};
 use std::ops::ControlFlow;
@@ -90,15 +90,19 @@ impl Reader {
     /// [patience](Reader::set_patience) ends (`Stalled`).
     ///
     /// # Errors
-    /// The ring is damaged.
+    /// The ring is damaged. After [`ReadError::BadRecord`] reading can go on.
     #[allow(clippy::should_implement_trait, reason = "lends its buffer, which Iterator cannot")]
     #[inline]
     pub fn next(&mut self) -> Result<Read<'_>, ReadError> {
         let read = self.cursor.next(self.map.ring(), &mut self.buf);
         if let Some(trouble) = self.map.trouble() {
             // It was made of what is gone.
-            if let Ok(read) = &read {
-                self.cursor.take_back(read);
+            match read {
+                Ok(read) => self.cursor.take_back(&read),
+                Err(ReadError::BadRecord { seq }) => {
+                    self.cursor.take_back(&Read::Lost(Gap { first: seq, count: 1 }));
+                }
+                Err(_) => {}
             }
             return Err(gone(self.cursor.seq(), trouble));
         }

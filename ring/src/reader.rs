@@ -245,7 +245,12 @@ impl Cursor {
                 }
                 return match meta {
                     Some(meta) => Ok(Step::Record(meta)),
-                    None => Err(self.damaged("a committed record has an impossible header")),
+                    None => {
+                        let seq = self.seq;
+                        self.counts.lost = self.counts.lost.saturating_add(1);
+                        self.pass();
+                        Err(ReadError::BadRecord { seq })
+                    }
                 };
             }
         }
