@@ -238,11 +238,15 @@ proctype Writer(byte me; byte slot; byte napp) {
   :: slot == NONE ->
 claim:
      j = 0;
-     do                                            /* a free slot, or one of somebody dead: seen first, exchanged later */
+     do                                            /* a free slot; one of somebody dead is freed first */
      :: j < NW ->
-        S( o = owner[j]; if :: (o == 0 || dead[o-1]) -> won = 1 :: else won = 0 fi );
+        S( o = owner[j]; if :: o == 0 -> won = 1 :: else -> won = 0; if :: dead[o-1] :: else -> o = 0 fi fi );
         if
-        :: won -> S( if :: owner[j] == o -> owner[j] = me+1; slot = j; o = 0; won = 0; break :: else fi )
+        :: (!won && o != 0) -> S( if :: owner[j] == o -> owner[j] = 0 :: else fi ); won = 1
+        :: else
+        fi;
+        if
+        :: won -> S( if :: owner[j] == 0 -> owner[j] = me+1; slot = j; o = 0; won = 0; break :: else fi )
         :: else
         fi;
         atomic { o = 0; won = 0; j++ }

@@ -72,7 +72,7 @@ impl Descriptor {
         if at == libc::MAP_FAILED {
             return None;
         }
-        // A child must not keep it; if the kernel knows no such advice, the child is taken for us, which is safe.
+        // A child must not keep it: while it lives, we would seem to. That is safe, so nothing is done where it fails.
         // SAFETY: advice on the whole of the mapping just made.
         unsafe { libc::madvise(at, PIN, libc::MADV_DONTFORK) };
         Some(at as usize)

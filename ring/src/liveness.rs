@@ -44,33 +44,29 @@ impl Liveness {
     /// By processes alone, of a ring that lies in memory.
     pub(crate) const WITHOUT_FILE: Self = Self { locks: None, other_boot: false, frees: false };
 
-    /// The verdict on the owner of `slot`. By its lock first: that proof holds across namespaces and needs no /proc. By its
-    /// process else, also where its lock is held, for a child that was being made at the wrong moment may hold it.
+    /// The verdict on the owner of `slot`: by its lock where it has one, for that holds across namespaces and needs no
+    /// /proc; else by its process.
     pub(crate) fn judge(&self, header: &Header, slot: usize, owner: OwnerWord) -> Verdict {
         let _errno = KeepErrno::new();
         if self.other_boot {
             return Evidence::OtherBoot.into();
         }
-        let mut held = false;
-        if owner.is_locked()
-            && let Some(locks) = &self.locks
+        let Some(locks) = self.locks.as_ref().filter(|_| owner.is_locked()) else {
+            return by_process(header, owner).into();
+        };
+        if self.frees
+            && let Some(lock) = locks.keep_out(slot)
         {
-            if self.frees
-                && let Some(lock) = locks.keep_out(slot)
-            {
-                return Verdict::locked(Evidence::LockReleased, lock);
-            }
-            match locks.is_held(slot) {
-                Some(false) if !self.frees => return Evidence::LockReleased.into(),
-                told => held = told == Some(true),
-            }
+            return Verdict::locked(Evidence::LockReleased, lock);
+        }
+        let held = locks.is_held(slot);
+        if !self.frees && held == Some(false) {
+            return Evidence::LockReleased.into();
         }
         let evidence = by_process(header, owner);
-        match evidence.life() {
-            Life::Unknown if held => Evidence::LockHeld,
-            _ => evidence,
-        }
-        .into()
+        // While the lock is held its memory is there, and with it somebody who can write, whatever became of the process.
+        let evidence = if held.is_some() && evidence.life() != Life::Alive { Evidence::LockHeld } else { evidence };
+        evidence.into()
     }
 }
 

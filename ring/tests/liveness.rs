@@ -48,6 +48,15 @@ fn actor() {
                 wait_for_ever();
             }
         }
+        "memory" => {
+            let top = vec![0u8; 64 << 10].leak().as_mut_ptr_range().end.cast();
+            let flags = libc::CLONE_VM | libc::SIGCHLD;
+            // SAFETY: the child has a stack of its own and makes system calls alone; it shares our memory, as after vfork.
+            let child = unsafe { libc::clone(wait_for_input, top, flags, std::ptr::null_mut()) };
+            assert!(child > 0);
+            say("ready");
+            wait_for_ever();
+        }
         "leader" => {
             let handler = end_this_thread as extern "C" fn(libc::c_int);
             // SAFETY: the handler makes one system call.
@@ -60,6 +69,13 @@ fn actor() {
         _ => {}
     }
     wait_and_write(&mut writer);
+}
+
+extern "C" fn wait_for_input(_: *mut libc::c_void) -> libc::c_int {
+    let mut byte = 0u8;
+    // SAFETY: room for one byte.
+    while unsafe { libc::read(0, (&raw mut byte).cast(), 1) } > 0 {}
+    0
 }
 
 fn wait_for_ever() -> ! {
@@ -330,6 +346,20 @@ fn a_child_does_not_keep_its_dead_parent_alive() {
     ring.evidence_within_a_second(Evidence::LockReleased);
     drop(parent.child.stdin.take());
     assert_eq!(parent.says(), "Ok(1)", "the child writes on");
+}
+
+#[test]
+fn while_somebody_has_its_memory_a_killed_writer_is_not_dead() {
+    let ring = TestRing::new("memory");
+    let mut parent = Actor::ready("memory", &ring.0);
+    parent.kill();
+    // Not by Child::wait, which closes the input.
+    while parent.child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    assert_eq!(ring.evidence(), Evidence::LockHeld, "the child could finish what its parent began");
+    drop(parent.child.stdin.take());
+    ring.evidence_within_a_second(Evidence::LockReleased);
 }
 
 #[test]
