@@ -476,12 +476,16 @@ pub struct Bounds {
 impl Ring<'_> {
     /// Both ends of the log, or `None` when the ring is damaged.
     pub(crate) fn bounds(&self) -> Option<Bounds> {
-        (0..RETRIES).find_map(|_| {
+        for _ in 0..RETRIES {
+            // Who has not found HEAD's page in so many looks will not find it in more.
             let head = self.head()?;
-            let next_seq = self.trusted_base(head.epoch)?.base.wrapping_add(head.count as u64);
+            let Some(newest) = self.trusted_base(head.epoch) else { continue };
+            let next_seq = newest.base.wrapping_add(head.count as u64);
             let oldest = head.oldest_epoch(&self.geometry);
-            let oldest_seq = (oldest..=head.epoch).find_map(|epoch| self.trusted_base(epoch))?.base;
-            Some(Bounds { oldest_seq, next_seq })
-        })
+            let Some(page) = (oldest..=head.epoch).find_map(|epoch| self.trusted_base(epoch)) else { continue };
+            // Bases grow with their pages: other ends contradict each other.
+            return (page.base <= next_seq).then_some(Bounds { oldest_seq: page.base, next_seq });
+        }
+        None
     }
 }

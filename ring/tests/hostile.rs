@@ -154,6 +154,21 @@ fn whatever_the_words_say_every_step_ends_soon_in_a_result() {
 }
 
 #[test]
+fn ends_of_the_log_that_contradict_each_other_are_damage() {
+    let ring = TestRing::new("ends");
+    let mut writer = Writer::open(&ring.0).unwrap();
+    for _ in 0..100 {
+        writer.append(Level::INFO, &[b'x'; 100]).unwrap();
+    }
+    let reader = Reader::open(&ring.0).unwrap();
+    assert_eq!(reader.bounds().unwrap().next_seq, 100);
+    // The first page's base.
+    ring.put(PAGES + PAGE + 8, 101);
+    assert!(matches!(reader.bounds(), Err(ReadError::Damaged { .. })));
+    assert!(matches!(reader.stat(), Err(ReadError::Damaged { .. })));
+}
+
+#[test]
 fn a_step_beyond_the_ring_is_damage() {
     let ring = TestRing::new("step");
     let mut writer = Writer::open(&ring.0).unwrap();
