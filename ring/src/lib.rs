@@ -106,8 +106,12 @@ mod process;
 #[cfg(not(all(test, loom)))]
 mod stat;
 
+#[cfg(all(test, not(loom), not(miri)))]
+mod guarded;
 #[cfg(test)]
 mod heap;
+#[cfg(all(test, not(loom), not(miri)))]
+mod hostile;
 #[cfg(all(test, loom))]
 mod model;
 #[cfg(all(test, not(loom)))]

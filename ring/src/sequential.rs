@@ -119,7 +119,7 @@ fn read(ring: &Ring<'_>, follower: &mut Follower, reference: &Reference, buf: &m
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 6 } else { 600 }, ..ProptestConfig::default() })]
     #[test]
     fn writer_and_readers_agree_with_the_reference(
         geometry in geometry(),
@@ -197,6 +197,7 @@ proptest! {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "arithmetic, and slow there")]
 fn a_ring_of_128_kib_holds_more_than_971_records_of_100_bytes() {
     let geometry = Geometry::new(128 << 10, None).unwrap();
     let heap = HeapRing::new(geometry, 1, 0);
