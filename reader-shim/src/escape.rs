@@ -19,6 +19,16 @@ pub fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
         out.extend_from_slice(bytes);
         return;
     }
+    push(out, bytes, is_hidden);
+}
+
+/// [`push_escaped`] for what stands in front of `[pid]`: no bracket in it opens, so the first one that does is ours.
+pub(crate) fn push_name(out: &mut Vec<u8>, name: &[u8]) {
+    push(out, name, |c| c == '[' || is_hidden(c));
+}
+
+/// [`push_escaped`] with what counts as hidden.
+fn push(out: &mut Vec<u8>, bytes: &[u8], is_hidden: impl Fn(char) -> bool) {
     // Backslashes directly in front of what comes next.
     let mut slashes = 0;
     for chunk in bytes.utf8_chunks() {
@@ -137,6 +147,16 @@ mod tests {
         #[test]
         fn text_that_looks_like_escapes_comes_back_too(text in "[\\\\xu{}0-9a-f\u{1b}\u{85}\u{202e}]{0,12}") {
             round_trip(text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_name_opens_no_bracket_and_comes_back() {
+        for name in [&b"init[1] <emerg>"[..], b"\\[\\x5b[", b"\xff["] {
+            let mut out = Vec::new();
+            push_name(&mut out, name);
+            assert!(!out.contains(&b'['));
+            assert_eq!(unescape(&out), name);
         }
     }
 

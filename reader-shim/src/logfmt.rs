@@ -58,11 +58,12 @@ pub(crate) fn push_extras(out: &mut Vec<u8>, record: &Record<'_>, who: Option<&W
     }
     for (key, value) in json::key_values(record) {
         out.push(b' ');
-        if key.is_empty() || TAKEN.contains(&key) {
+        let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\');
+        let key: Vec<u8> = key.iter().map(|&byte| if plain(byte) { byte } else { b'_' }).collect();
+        if key.is_empty() || TAKEN.contains(&key.as_slice()) {
             out.extend_from_slice(b"field.");
         }
-        let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\');
-        out.extend(key.iter().map(|&byte| if plain(byte) { byte } else { b'_' }));
+        out.extend_from_slice(&key);
         out.push(b'=');
         let _ = match value {
             Value::Text(text) => {

@@ -1,7 +1,8 @@
 //! The formats. Whoever shows a record, anywhere in Lapwing, does it with this.
 //!
 //! ```text
-//! short      Nov 21 05:53:42.123456 comm[pid] <warn> text                       no level where it is info
+//! short      Nov 21 05:53:42.123456 comm[pid] <warn> text                       no level where it is info, unless the
+//!                                                                               text begins like one
 //! short-iso  2026-11-21T05:53:42.123456+01:00 comm[pid] <warn> text
 //! mono       [  123.456789] comm[pid] <warn> text
 //! verbose    seq=12 Nov 21 05:53:42.123456789 comm[pid] tid=7 level=info src=api [tag=..] [flags=a,b] [key=value ..] : text
@@ -14,7 +15,7 @@
 //! A loss is a line of its own, `*** 1234 records lost (seq 77..1310) ***`, in `json` and `logfmt` in their own way.
 //! `cat` and `raw` are data alone, so there it is a notice, to be written elsewhere.
 
-use crate::escape::push_escaped;
+use crate::escape::{push_escaped, push_name, readable};
 use crate::loss::Loss;
 use crate::names::Who;
 use crate::wall_clock::WallClock;
@@ -102,6 +103,11 @@ impl Renderer {
         match self.format {
             Format::Raw => return out.extend_from_slice(record.payload),
             Format::Cat if !self.to_terminal => out.extend_from_slice(record.payload),
+            Format::Cat if is_like_loss(record.payload) => {
+                // On a terminal the notice of a loss stands among the records.
+                out.extend_from_slice(b"\\x2a");
+                push_escaped(out, &record.payload[1..]);
+            }
             Format::Cat => push_escaped(out, record.payload),
             Format::Json => json::push_record(out, &mut self.clock, record, who),
             Format::Logfmt => logfmt::push_record(out, &mut self.clock, record, who),
@@ -114,9 +120,9 @@ impl Renderer {
                     self.clock.push(out, record.real_ns);
                 }
                 out.push(b' ');
-                push_escaped(out, who.comm);
+                push_name(out, who.comm);
                 let _ = write!(out, "[{}] ", record.pid);
-                if record.level != Level::INFO {
+                if record.level != Level::INFO || begins_with_level(record.payload) {
                     let _ = write!(out, "<{}> ", record.level);
                 }
                 push_escaped(out, record.payload);
@@ -129,7 +135,11 @@ impl Renderer {
         let _ = write!(out, "seq={} ", record.seq);
         self.clock.push(out, record.real_ns);
         out.push(b' ');
-        logfmt::push_value(out, who.comm);
+        match who.comm.contains(&b'[') {
+            // In quotes, so that the bracket behind it is ours.
+            true => json::push(out, &readable(who.comm)),
+            false => logfmt::push_value(out, who.comm),
+        }
         let _ = write!(out, "[{}] tid={} level={} src={}", record.pid, record.tid, record.level, record.source);
         logfmt::push_extras(out, record, None);
         out.extend_from_slice(b" : ");
@@ -153,4 +163,17 @@ impl Renderer {
     pub fn loss_is_notice(&self) -> bool {
         matches!(self.format, Format::Cat | Format::Raw)
     }
+}
+
+/// Would `text` pass for a level and what follows it?
+fn begins_with_level(text: &[u8]) -> bool {
+    // No level has a longer name than this.
+    let Some(rest) = text.strip_prefix(b"<").map(|rest| &rest[..rest.len().min(12)]) else { return false };
+    let end = rest.windows(2).position(|pair| pair == b"> ");
+    end.and_then(|end| std::str::from_utf8(&rest[..end]).ok()).is_some_and(|name| name.parse::<Level>().is_ok())
+}
+
+/// Would `text` pass for the line that tells a loss?
+fn is_like_loss(text: &[u8]) -> bool {
+    text.strip_prefix(b"*** ").and_then(|rest| rest.first()).is_some_and(u8::is_ascii_digit)
 }
