@@ -1,8 +1,9 @@
 //! Why a command fails, what it says then, and the exit code: the table in `lapwing --help`.
 
-use lapwing_reader_shim::FollowError;
+use lapwing_reader_shim::{FollowError, push_escaped};
 use lapwing_ring::{AppendError, Error, GeometryError, ReadError};
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -61,8 +62,17 @@ impl Failure {
     pub fn report(self) -> ExitCode {
         let code = self.code();
         if code != 0 {
-            eprintln!("lapwing: {self}");
+            say(self);
         }
         ExitCode::from(code)
     }
+}
+
+/// One line on stderr. Paths and names in it may come from others, so it is escaped.
+pub fn say(text: impl Display) {
+    let mut line = b"lapwing: ".to_vec();
+    push_escaped(&mut line, text.to_string().as_bytes());
+    line.push(b'\n');
+    // Whoever closed it does not want to know.
+    let _ = io::stderr().write_all(&line);
 }

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::failure::Failure;
+use crate::failure::{Failure, say};
 use clap::{Args, ValueEnum};
 use lapwing_ring::{Location, Log, Purpose};
 use lapwing_writer_shim::environment::{self, Environment, Streams};
@@ -73,7 +73,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
         return failure.report();
     }
     let error = command.exec();
-    eprintln!("lapwing: {}: {error}", name.display());
+    say(format_args!("{}: {error}", name.display()));
     ExitCode::from(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN })
 }
 
@@ -90,7 +90,7 @@ fn prepare(args: &RunArgs, name: &OsStr, command: &mut Command) -> Result<(), Fa
 
     let path = env::var_os("PATH").unwrap_or_default();
     if let Some(obstacle) = program::find(name, &path).and_then(|file| program::obstacle(&file)) {
-        eprintln!("lapwing: {}: {obstacle}, so what it prints itself will not be in the ring", name.display());
+        say(format_args!("{}: {obstacle}, so what it prints itself will not be in the ring", name.display()));
     }
 
     let buffer = match args.buffer {
