@@ -77,7 +77,7 @@ fn show(args: &TailArgs, follow: &mut Follow, output: &mut Output) -> Result<(),
     // Whatever is overwritten from here on was there to be read.
     output.overwritten_counts = true;
     loop {
-        if follow.step(|item| output.item(item))? == Progress::Waiting {
+        if follow.step(|item| output.item(item))? != Progress::Moved {
             output.out.flush()?;
             follow.pause();
         }
@@ -87,8 +87,14 @@ fn show(args: &TailArgs, follow: &mut Follow, output: &mut Output) -> Result<(),
 /// Walks to `end`, waiting for records in flight before it.
 fn walk(follow: &mut Follow, end: u64, mut each: impl FnMut(Item<'_>) -> io::Result<()>) -> Result<(), FollowError> {
     while follow.seq() < end {
-        if follow.step(&mut each)? == Progress::Waiting {
-            follow.pause();
+        match follow.step(&mut each)? {
+            Progress::Moved => {}
+            Progress::Waiting => follow.pause(),
+            // Sequences are never taken back.
+            Progress::End => {
+                let what = "it ends before a sequence that it had reserved";
+                return Err(ReadError::Damaged { seq: follow.seq(), what }.into());
+            }
         }
     }
     Ok(follow.finish(each)?)

@@ -123,3 +123,29 @@ fn tail_shows_what_lies_around_a_damaged_record() {
     }
     assert!(sandbox.run(&["tail"]).stdout.contains("*** 1 records lost (seq 1..1) ***"));
 }
+
+#[test]
+fn a_ring_that_takes_sequences_back_ends_tail_with_an_error() {
+    let sandbox = Sandbox::with_ring("64K");
+    let path = sandbox.path("ring");
+    let mut writer = lapwing_ring::Writer::open(&path).unwrap();
+    for text in ["0", "1", "2", "3"] {
+        writer.append(lapwing_ring::Level::INFO, text.as_bytes()).unwrap();
+    }
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    let put = |offset, word: u64| file.write_all_at(&word.to_le_bytes(), offset).unwrap();
+    // Record 1 is in flight, and its writer, who lives, inside its page: tail has to wait before it.
+    put(12288 + 4096 + 64 + 8, 0);
+    put(4096 + 8, 1 << 48 | 1);
+    let mut child =
+        sandbox.command(&["tail", "-o", "cat"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    // And now it was never reserved, nor was what is behind it.
+    let mut head = [0; 8];
+    file.read_exact_at(&mut head, 1024).unwrap();
+    put(1024, u64::from_le_bytes(head) & !(1023 << 16) | 1 << 16);
+    wait_for("the end of tail", || child.try_wait().unwrap().is_some());
+    let done = Done::of(child.wait_with_output().unwrap());
+    assert_eq!((done.code, done.stdout.as_str()), (4, "0\n"), "{}", done.stderr);
+    assert!(done.stderr.contains("damaged at sequence 1"), "{}", done.stderr);
+}

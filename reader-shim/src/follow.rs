@@ -20,8 +20,10 @@ pub enum Item<'a> {
 pub enum Progress {
     /// A record or a gap was passed.
     Moved,
-    /// There was nothing to read.
+    /// A record is in flight.
     Waiting,
+    /// There is nothing to read: this is the end of the log now.
+    End,
 }
 
 /// Why a walk ended.
@@ -121,10 +123,11 @@ impl Follow {
                 return Ok(Progress::Moved);
             }
             Read::NotYet { in_flight } => {
-                if !in_flight {
-                    self.finish(each)?;
+                if in_flight {
+                    return Ok(Progress::Waiting);
                 }
-                return Ok(Progress::Waiting);
+                self.finish(each)?;
+                return Ok(Progress::End);
             }
             Read::Lost(gap) => {
                 // Introductions were lost too.
