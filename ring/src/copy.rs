@@ -221,8 +221,9 @@ mod tests {
     fn both_bodies_store_any_cut_of_any_length_and_load_it_back() {
         let text: Vec<u8> = (0..700u32).map(|i| (i * 7 + 1) as u8).collect();
         for body in [Body::Words, Body::Wide] {
-            let short = if cfg!(miri) { 40 } else { 200usize };
-            for len in (0..short).chain([255, 256, 257, 640, 700]) {
+            let (short, long) =
+                if cfg!(miri) { (20usize, &[257usize][..]) } else { (200, &[255, 256, 257, 640, 700][..]) };
+            for len in (0..short).chain(long.iter().copied()) {
                 for cut in [0, 1, 3, 4, 5, 8, 13, len / 2, len] {
                     let cut = cut.min(len);
                     let words = ring_words((20 + len).div_ceil(8) + 1);

@@ -116,6 +116,8 @@ mod hostile;
 mod model;
 #[cfg(all(test, not(loom)))]
 mod sequential;
+#[cfg(all(test, not(loom)))]
+mod threads;
 
 pub use clock::{Clock, ClockKind};
 #[doc(hidden)]

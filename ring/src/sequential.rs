@@ -119,7 +119,7 @@ fn read(ring: &Ring<'_>, follower: &mut Follower, reference: &Reference, buf: &m
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 6 } else { 600 }, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 600 }, ..ProptestConfig::default() })]
     #[test]
     fn writer_and_readers_agree_with_the_reference(
         geometry in geometry(),
@@ -127,7 +127,7 @@ proptest! {
         first_seq in prop::sample::select(&[0, 1, (1 << 32) - 3, (1 << 63) - 2][..]),
         wide: bool,
         announced in prop::sample::select(&[0u64, (1 << 15) - 2][..]),
-        ops in prop::collection::vec(op(), 1..300),
+        ops in prop::collection::vec(op(), 1..if cfg!(miri) { 30 } else { 300 }),
     ) {
         let heap = HeapRing::new(geometry, first_epoch, first_seq);
         let body = if wide { Body::Wide } else { Body::Words };
