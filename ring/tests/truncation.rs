@@ -91,7 +91,7 @@ fn read_on_after_a_cut(path: &Path, len: u64) {
         assert_eq!(error, ReadError::Truncated { seq: read });
     } else {
         // The kernel keeps the last page it has a part of, and fills it up with zeros.
-        assert!(matches!(error, ReadError::Truncated { .. } | ReadError::Damaged { .. }), "{error}");
+        assert!(matches!(error, ReadError::Truncated { .. } | ReadError::BadRecord { .. }), "{error}");
         return;
     }
     assert_eq!(reader.next(), Err(error), "and so it stays");
