@@ -66,6 +66,10 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("lapwing needs a 64-bit little-endian Linux");
 
+// What is shared with test programs of other crates names this one as they do.
+#[cfg(all(test, not(loom)))]
+extern crate self as lapwing_ring;
+
 mod advance;
 mod clock;
 mod copy;
@@ -106,6 +110,8 @@ mod process;
 #[cfg(not(all(test, loom)))]
 mod stat;
 
+#[cfg(all(test, not(loom)))]
+mod deaths;
 #[cfg(all(test, not(loom), not(miri)))]
 mod guarded;
 #[cfg(test)]

@@ -1,19 +1,21 @@
 //! The only file that names an atomics crate, and where ordering labels live.
 //!
 //! In a normal build [`Atomic`] is the `atomic` crate's typed cell and a label is nothing. Under loom the same names are
-//! loom's cells, and one label at a time can be weakened, to prove that some model needs it.
+//! loom's cells, and one label at a time can be weakened, to prove that some model needs it. In the unit tests a label is
+//! where a process can be made to die or stop.
 
 #![forbid(unsafe_code)]
 
 pub(crate) use imp::{Atomic, at, fence_at};
 
+// Every cell of a mapping must be one machine word without a lock behind it.
 #[cfg(not(all(test, loom)))]
+const _: () = assert!(Atomic::<u64>::is_lock_free());
+
+#[cfg(not(test))]
 mod imp {
     pub(crate) use atomic::Atomic;
     use atomic::Ordering;
-
-    // Every cell of a mapping must be one machine word without a lock behind it.
-    const _: () = assert!(Atomic::<u64>::is_lock_free());
 
     /// The ordering `order` under the name `label`; docs/PROTOCOL.md has one row for each label.
     #[inline(always)]
@@ -24,6 +26,22 @@ mod imp {
     /// A fence of the ordering `order` under the name `label`.
     #[inline(always)]
     pub(crate) fn fence_at(_label: &'static str, order: Ordering) {
+        atomic::fence(order);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod imp {
+    pub(crate) use atomic::Atomic;
+    use atomic::Ordering;
+
+    pub(crate) fn at(label: &'static str, order: Ordering) -> Ordering {
+        crate::deaths::pass(label);
+        order
+    }
+
+    pub(crate) fn fence_at(label: &'static str, order: Ordering) {
+        crate::deaths::pass(label);
         atomic::fence(order);
     }
 }
