@@ -5,7 +5,7 @@
 use crate::liveness::owner_word;
 use crate::map::{Create, Mapping};
 use crate::process::ForkPage;
-use crate::{Log, Writer};
+use crate::{Access, Log, Reader, Writer};
 use atomic::Ordering::Relaxed;
 use books::{Follower, Others, level, payload};
 use std::cell::Cell;
@@ -65,6 +65,16 @@ enum Way {
     Late,
     /// Reads on, from sequence 0, past a record that nobody commits.
     Read,
+    /// The same, without mapping the file.
+    Copy,
+    /// Reads a ring of its own that is cut short.
+    Cut,
+}
+
+impl Way {
+    fn reads(self) -> bool {
+        matches!(self, Self::Read | Self::Copy | Self::Cut)
+    }
 }
 
 /// Every label of docs/PROTOCOL.md, the ways that lead there, and at which visits the child stops or dies.
@@ -97,6 +107,10 @@ const LABELS: &[(&str, Way, &[u32])] = &[
     ("read:record", Way::Read, &[1, 20]),
     ("hole:announce", Way::Read, &[1]),
     ("hole:entry", Way::Read, &[1]),
+    ("fetch:index", Way::Copy, &[1, 5]),
+    ("fetch:records", Way::Copy, &[1, 5]),
+    ("guard:enter", Way::Write, &[1, 2]),
+    ("guard:find", Way::Cut, &[1]),
 ];
 
 /// The process that this program becomes when a role is set: way, label, visit and signal, and the ring.
@@ -129,8 +143,13 @@ fn child() {
             rounds(|counter| (0..40).for_each(|i| append(&mut writer, CHILD, counter + i)));
         }
         "Late" => late(ring),
-        "Read" => {
+        "Cut" => cut_short(&ring.with_extension("cut")),
+        "Read" | "Copy" => {
             let mut reader = Follower::open("the child", ring, Duration::ZERO).unwrap();
+            if way == "Copy" {
+                reader.reader = Reader::open_with(ring, Access::Copied).unwrap();
+                reader.reader.set_patience(Duration::ZERO);
+            }
             reader.may_lose = true;
             let mut books = books::Books::new();
             while reader.read_on(&mut books).unwrap() || still_armed() {
@@ -163,11 +182,21 @@ fn late(ring: &Path) {
     let mut other = Writer::open(ring).unwrap();
     let (map, _) = Mapping::open_to_write(ring).unwrap();
     let process = ForkPage::get().unwrap().process();
-    let mut hold = map.ring().claim(owner_word(map.ring().header, &process)).unwrap();
+    let mut hold = map.ring().claim(|_| owner_word(map.ring().header, &process)).unwrap();
     let seen = map.ring().header.head.load(Relaxed).close();
     (0..40 * 20).for_each(|i| append(&mut other, CHILD, i));
     assert_eq!(map.ring().advance(&mut hold, seen), Ok(()), "somebody else turned it");
     map.ring().release(hold);
+}
+
+/// Has a guarded mapping of a ring whose file goes away.
+fn cut_short(ring: &Path) {
+    crate::guard_mappings().unwrap();
+    Create::new().size(64 << 10).create(ring).unwrap();
+    let mut reader = Reader::open(ring).unwrap();
+    std::fs::File::options().write(true).open(ring).unwrap().set_len(0).unwrap();
+    std::fs::remove_file(ring).unwrap();
+    assert!(matches!(reader.next(), Err(crate::ReadError::Truncated { seq: 0 })));
 }
 
 /// A child that is killed when it goes out of scope, unless it is over.
@@ -241,7 +270,7 @@ fn trial(label: &str, way: Way, visits: u32, signal: libc::c_int) {
     let mut others = Others::new(visits.into());
     others.join(&ring.0).unwrap();
     others.appends(10).unwrap();
-    let dead = matches!(way, Way::TakeOver | Way::Free | Way::Read);
+    let dead = matches!(way, Way::TakeOver | Way::Free | Way::Read | Way::Copy);
     if dead && way != Way::Free {
         die_inside_append(&ring.0);
         others.a_moment().unwrap();
@@ -262,7 +291,7 @@ fn trial(label: &str, way: Way, visits: u32, signal: libc::c_int) {
         }
     });
     others.a_moment().unwrap();
-    let writes = u64::from(way != Way::Read);
+    let writes = u64::from(!way.reads());
     let dead = u64::from(dead);
     if signal == libc::SIGKILL {
         assert_eq!(status.signal(), Some(libc::SIGKILL), "it died at its label: {status}");
@@ -281,7 +310,7 @@ fn trial(label: &str, way: Way, visits: u32, signal: libc::c_int) {
 }
 
 fn all(signal: libc::c_int, reads: bool) {
-    for &(label, way, visits) in LABELS.iter().filter(|(_, way, _)| (*way == Way::Read) == reads) {
+    for &(label, way, visits) in LABELS.iter().filter(|(_, way, _)| way.reads() == reads) {
         for &visit in visits {
             println!("{label} by {way:?}, visit {visit}");
             trial(label, way, visit, signal);

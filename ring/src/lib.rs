@@ -110,7 +110,7 @@ mod process;
 #[cfg(not(all(test, loom)))]
 mod stat;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(loom), not(miri)))]
 mod deaths;
 #[cfg(all(test, not(loom), not(miri)))]
 mod guarded;

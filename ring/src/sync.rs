@@ -12,7 +12,7 @@ pub(crate) use imp::{Atomic, at, fence_at};
 #[cfg(not(all(test, loom)))]
 const _: () = assert!(Atomic::<u64>::is_lock_free());
 
-#[cfg(not(test))]
+#[cfg(any(not(test), all(miri, not(loom))))]
 mod imp {
     pub(crate) use atomic::Atomic;
     use atomic::Ordering;
@@ -30,7 +30,7 @@ mod imp {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(loom), not(miri)))]
 mod imp {
     pub(crate) use atomic::Atomic;
     use atomic::Ordering;

@@ -154,7 +154,7 @@ impl Others {
     /// Two more attach and append: then every slot of the dead has a new owner, and nothing was refused to anybody.
     pub fn latecomers(&mut self, ring: &Path) -> Checked {
         let stat = self.followers[0].reader.stat().map_err(|error| error.to_string())?;
-        if let Some(pinning) = stat.writers.iter().find(|writer| !writer.alive && writer.appending) {
+        if let Some(pinning) = stat.writers.iter().find(|writer| !writer.is_alive() && writer.appending) {
             return Err(format!("three laps later a dead writer holds a page: {pinning:?}"));
         }
         for id in [3, 4] {
@@ -170,7 +170,7 @@ impl Others {
         }
         // Two writers and at most two that were killed or held have had slots at the same time, and nobody else.
         let (owners, used) = (stat.writers.len(), self.view().slots_high());
-        if owners != self.writers.len() || used > 4 || stat.writers.iter().any(|writer| !writer.alive) {
+        if owners != self.writers.len() || used > 4 || stat.writers.iter().any(|writer| !writer.is_alive()) {
             return Err(format!("{used} slots were used, and these are owned: {:?}", stat.writers));
         }
         Ok(())
