@@ -97,6 +97,9 @@ pub enum Error {
     /// The ring was made before this host was last started, so nobody may write to it; it can still be read.
     #[allow(missing_docs)]
     OtherBoot { path: PathBuf },
+    /// The file was copied from a ring, so its writers are elsewhere and nobody may write to it; it can still be read.
+    #[allow(missing_docs)]
+    Copied { path: PathBuf },
     /// The folder of the default ring is not ours alone.
     #[allow(missing_docs)]
     UnsafeFolder { path: PathBuf, mode: u32, owner: u32, uid: u32 },
@@ -158,6 +161,11 @@ impl fmt::Display for Error {
             Self::OtherBoot { path } => write!(
                 f,
                 "{}: was written before this host last started; read it, then remove it with `lapwing rm`",
+                path.display()
+            ),
+            Self::Copied { path } => write!(
+                f,
+                "{}: is a copy of a ring, or was moved here from another file system: it can be read, and not written to; make a ring with `lapwing create`",
                 path.display()
             ),
             Self::UnsafeFolder { path, mode, owner, uid } => write!(

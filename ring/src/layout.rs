@@ -52,7 +52,9 @@ pub(crate) struct Header {
     pub(crate) clock_kind: Atomic<u64>,
     pub(crate) ns_per_tick: Atomic<u64>,
     pub(crate) created: Atomic<u64>,
-    pub(crate) reserved_a: [u64; 17],
+    /// Inode number and time of birth of the file: a copy has others.
+    pub(crate) file: [Atomic<u64>; 2],
+    pub(crate) reserved_a: [u64; 15],
     pub(crate) refused: [Atomic<u64>; REFUSALS],
     pub(crate) reserved_b: [u64; 12],
     pub(crate) slots_high: Atomic<u64>,
@@ -102,6 +104,7 @@ const _: () = {
     assert!(offset_of!(Header, clock_kind) == 96);
     assert!(offset_of!(Header, ns_per_tick) == 104);
     assert!(offset_of!(Header, created) == 112);
+    assert!(offset_of!(Header, file) == 120);
     assert!(offset_of!(Header, refused) == 256);
     assert!(offset_of!(Header, slots_high) == 384);
     assert!(offset_of!(Header, namespaces) == 512);

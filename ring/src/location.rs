@@ -121,13 +121,24 @@ impl Location {
         Ok(())
     }
 
+    /// Opens what [`Location::ensure`] made, again if it was removed in between.
+    fn ensured<T>(&self, open: impl Fn(&Path) -> Result<T, Error>) -> Result<T, Error> {
+        for _ in 0..3 {
+            self.ensure()?;
+            match open(&self.path) {
+                Err(Error::NotFound { .. }) if self.is_default => {}
+                opened => return opened,
+            }
+        }
+        open(&self.path)
+    }
+
     /// Attaches a [`Log`], after [`Location::ensure`].
     ///
     /// # Errors
     /// As `ensure` and [`Log::open`].
     pub fn open_log(&self) -> Result<Log, Error> {
-        self.ensure()?;
-        Log::open(&self.path)
+        self.ensured(Log::open)
     }
 
     /// Attaches a [`Writer`], after [`Location::ensure`].
@@ -135,8 +146,7 @@ impl Location {
     /// # Errors
     /// As `ensure` and [`Writer::open`].
     pub fn open_writer(&self) -> Result<Writer, Error> {
-        self.ensure()?;
-        Writer::open(&self.path)
+        self.ensured(Writer::open)
     }
 
     /// Attaches a reader; never makes a ring.

@@ -122,6 +122,7 @@ impl Create {
         let random = random().map_err(failed("read /dev/urandom"))?;
         let boot = boot_id().map_err(failed("read the boot id"))?;
         let clock = self.clock.unwrap_or_else(Clock::best);
+        let born = born(&file.metadata().map_err(failed("look at"))?);
         let len = geometry.file_len() as usize;
         let raw = MmapOptions::new().len(len).map_raw(file).map_err(failed("map"))?;
         // SAFETY: the mapping has this length, and the view is used no longer than it lives.
@@ -143,6 +144,8 @@ impl Create {
             (&header.clock_kind, clock.kind() as u64),
             (&header.ns_per_tick, clock.ns_per_tick()),
             (&header.created, realtime_ns()),
+            (&header.file[0], born[0]),
+            (&header.file[1], born[1]),
         ];
         // Nobody else has this file yet; giving it a name publishes all of it.
         for (cell, value) in words {
@@ -289,6 +292,15 @@ pub struct Identity {
     pub geometry: Geometry,
     #[allow(missing_docs)]
     pub clock: Clock,
+    /// The file is a copy of the one that was made as a ring: it can be read, and nobody may write to it.
+    pub copied: bool,
+}
+
+/// What tells a file from its copies, also when it is seen through another mount: inode number, and time of birth in
+/// nanoseconds of the Unix epoch. 0 where the file system does not say.
+fn born(meta: &std::fs::Metadata) -> [u64; 2] {
+    let since = meta.created().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    [meta.ino(), since.map_or(0, |since| since.as_nanos() as u64)]
 }
 
 impl Identity {
@@ -322,7 +334,8 @@ fn open_regular(path: &Path, write: bool) -> Result<(File, std::fs::Metadata), E
 }
 
 /// Reads the header into private memory and checks it against the file's real length.
-fn identify(file: &File, path: &Path, len: u64) -> Result<Identity, Error> {
+fn identify(file: &File, path: &Path, meta: &std::fs::Metadata) -> Result<Identity, Error> {
+    let len = meta.len();
     let truncated = |needed| Error::Truncated { path: path.to_owned(), len, needed };
     let mut bytes = [[0; 8]; HEADER_LEN / 8];
     if len < 8 {
@@ -358,13 +371,34 @@ fn identify(file: &File, path: &Path, len: u64) -> Result<Identity, Error> {
     }
     let clock = Clock::from_stored(word(96), word(104));
     let clock = clock.ok_or_else(|| Error::BadClock { path: path.to_owned(), kind: word(96) })?;
+    let differs = |(stored, found): (u64, u64)| stored != 0 && found != 0 && stored != found;
+    let copied = [word(120), word(128)].into_iter().zip(born(meta)).any(differs);
     Ok(Identity {
         ring_id: [word(64), word(72)],
         boot_id: [word(80), word(88)],
         created_ns: word(112),
         geometry,
         clock,
+        copied,
     })
+}
+
+/// Shares a lock on the file (flock(2)) with all who have it mapped: the lock lasts as long as the mapping. Who removes
+/// rings that nobody uses holds it alone meanwhile. A reader may hold it alone to annoy us, so this waits for a moment
+/// and no longer.
+fn keep_from_gc(file: &File, path: &Path) -> Result<(), Error> {
+    for _ in 0..20 {
+        match file.try_lock_shared() {
+            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(1)),
+            // No locks on this file system: then nothing is removed by them either.
+            Ok(()) | Err(std::fs::TryLockError::Error(_)) => break,
+        }
+    }
+    // Removed between open and here: to be found again, or made again, under its name.
+    match file.metadata() {
+        Ok(meta) if meta.nlink() == 0 => Err(Error::NotFound { path: path.to_owned() }),
+        _ => Ok(()),
+    }
 }
 
 /// Is there a ring at `path`? Nothing is mapped.
@@ -373,7 +407,7 @@ fn identify(file: &File, path: &Path, len: u64) -> Result<Identity, Error> {
 /// What is there instead.
 pub fn identify_path(path: &Path) -> Result<Identity, Error> {
     let (file, meta) = open_regular(path, false)?;
-    identify(&file, path, meta.len())
+    identify(&file, path, &meta)
 }
 
 /// How a reader gets at the words of a ring.
@@ -413,7 +447,8 @@ impl Mapping {
     /// somebody else is copied.
     pub(crate) fn open_to_read(path: &Path, access: Option<Access>) -> Result<(Self, Identity), Error> {
         let (file, meta) = open_regular(path, false)?;
-        let identity = identify(&file, path, meta.len())?;
+        keep_from_gc(&file, path)?;
+        let identity = identify(&file, path, &meta)?;
         let trusted = [0, effective_uid()].contains(&meta.uid());
         let access = access.unwrap_or(if trusted { Access::Mapped } else { Access::Copied });
         Ok((Self::new(file, path, &meta, &identity, access, false)?, identity))
@@ -422,7 +457,11 @@ impl Mapping {
     /// Maps the ring at `path` for reading and writing.
     pub(crate) fn open_to_write(path: &Path) -> Result<(Self, Identity), Error> {
         let (file, meta) = open_regular(path, true)?;
-        let identity = identify(&file, path, meta.len())?;
+        keep_from_gc(&file, path)?;
+        let identity = identify(&file, path, &meta)?;
+        if identity.copied {
+            return Err(Error::Copied { path: path.to_owned() });
+        }
         if !identity.clock.is_here() {
             return Err(Error::BadClock { path: path.to_owned(), kind: identity.clock.kind() as u64 });
         }

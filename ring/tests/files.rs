@@ -3,7 +3,7 @@
 mod folder;
 
 use folder::{Folder, small};
-use lapwing_ring::{Create, Error, GeometryError, Level, Read, Reader, Writer, identify_path};
+use lapwing_ring::{Create, Error, GeometryError, Level, Log, Read, Reader, Writer, identify_path};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{FileExt, MetadataExt, symlink};
@@ -204,4 +204,63 @@ fn a_hole_in_the_file_does_not_make_it_shorter() {
     for seq in 0..3 {
         assert!(matches!(reader.next(), Ok(Read::Record(record)) if record.seq == seq));
     }
+}
+
+#[test]
+fn a_copy_is_read_as_a_snapshot_and_written_to_by_nobody() {
+    let folder = Folder::new("copy");
+    let (path, copy, moved) = (folder.join("ring"), folder.join("copy"), folder.join("moved"));
+    small().create(&path).unwrap();
+    let mut writer = Writer::open(&path).unwrap();
+    writer.append(Level::INFO, b"before the copy").unwrap();
+    fs::copy(&path, &copy).unwrap();
+    writer.append(Level::INFO, b"after it").unwrap();
+    let original = identify_path(&path).unwrap();
+    let identity = identify_path(&copy).unwrap();
+    assert!(!original.copied && identity.copied);
+    assert_eq!(original.ring_id, identity.ring_id, "the same ring, at another moment");
+    assert!(matches!(Writer::open(&copy), Err(Error::Copied { path }) if path == copy));
+    assert!(matches!(Log::open(&copy), Err(Error::Copied { .. })));
+    let mut reader = Reader::open(&copy).unwrap();
+    assert!(matches!(reader.next(), Ok(Read::Record(record)) if record.payload == b"before the copy"));
+    assert!(matches!(reader.next(), Ok(Read::NotYet { in_flight: false })));
+    // On another file system a copy can have the inode number of the ring; then its birth tells.
+    let file = OpenOptions::new().write(true).open(&copy).unwrap();
+    file.write_all_at(&file.metadata().unwrap().ino().to_le_bytes(), 120).unwrap();
+    if file.metadata().unwrap().created().is_ok() {
+        assert!(matches!(Writer::open(&copy), Err(Error::Copied { .. })));
+    }
+    // Another name is no copy.
+    fs::hard_link(&path, &moved).unwrap();
+    assert_eq!(Writer::open(&moved).unwrap().append(Level::INFO, b"linked"), Ok(2));
+    fs::rename(&path, &moved).unwrap();
+    assert_eq!(Writer::open(&moved).unwrap().append(Level::INFO, b"renamed"), Ok(3));
+}
+
+#[test]
+fn whoever_has_a_ring_mapped_shares_a_lock_on_it_and_who_removes_it_holds_it_alone() {
+    let folder = Folder::new("lock");
+    let path = folder.join("ring");
+    small().create(&path).unwrap();
+    let gc = File::open(&path).unwrap();
+    let alone = || gc.try_lock().map(|()| gc.unlock().unwrap()).is_ok();
+    assert!(alone());
+    let (reader, writer) = (Reader::open(&path).unwrap(), Writer::open(&path).unwrap());
+    assert!(!alone());
+    drop(reader);
+    assert!(!alone());
+    drop(writer);
+    assert!(alone());
+    // A lock that is never given back is an annoyance and no more.
+    gc.try_lock().unwrap();
+    assert_eq!(Writer::open(&path).unwrap().append(Level::INFO, b"anyway"), Ok(0));
+    // Who opened the file before it was removed does not write where nobody looks.
+    let opener = std::thread::spawn({
+        let path = path.clone();
+        move || Writer::open(&path).map(drop)
+    });
+    std::thread::sleep(Duration::from_millis(5));
+    fs::remove_file(&path).unwrap();
+    gc.unlock().unwrap();
+    assert!(matches!(opener.join().unwrap(), Err(Error::NotFound { .. })));
 }

@@ -203,6 +203,9 @@ fn a_new_ring_has_the_documented_header_and_nothing_else() {
     assert_eq!(format!("{:016x}", word("boot_id")), boot[..16]);
     assert_eq!((word("clock_kind"), word("ns_per_tick")), (identity.clock.kind() as u64, identity.clock.ns_per_tick()));
     assert_eq!(word("created"), identity.created_ns);
+    let meta = fs::metadata(&path).unwrap();
+    let birth = meta.created().map_or(0, |time| time.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64);
+    assert_eq!([word("file"), bytes.u64(header["file"].0 + 8)], [meta.ino(), birth]);
     assert_eq!((word("slots_high"), word("refused"), word("namespaces")), (0, 0, 0));
     // What no row names is zero, and rows do not overlap.
     let mut end = 0;
@@ -467,8 +470,10 @@ fn what_is_no_ring_is_a_typed_error() {
     let folder = Folder::new("wrong");
     let good = folder.join("good");
     small().create(&good).unwrap();
-    let whole = fs::read(&good).unwrap();
+    let mut whole = fs::read(&good).unwrap();
     let header = offsets("Header");
+    // What is written elsewhere from here on is no copy.
+    whole[header["file"].0 as usize..][..16].fill(0);
     let path = folder.join("wrong");
     let open = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
