@@ -109,6 +109,8 @@ mod private;
 mod process;
 #[cfg(not(all(test, loom)))]
 mod stat;
+#[cfg(not(all(test, loom)))]
+mod unused;
 
 #[cfg(all(test, not(loom), not(miri)))]
 mod deaths;
@@ -147,4 +149,5 @@ pub use {
     location::{Location, Purpose, RING_VARIABLE, SYSTEM_RING},
     map::{Access, Create, Identity, identify_path},
     stat::{Refused, Stat, WriterStat},
+    unused::{Leftover, Unused},
 };

@@ -162,7 +162,7 @@ impl Create {
     }
 }
 
-/// A temporary name, removed when it goes out of scope; a process killed meanwhile leaves it.
+/// A temporary name, removed when it goes out of scope; a process killed meanwhile leaves it, and no lock on the file.
 struct Temporary(PathBuf);
 
 impl Temporary {
@@ -173,7 +173,9 @@ impl Temporary {
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).custom_flags(flags).mode(0o600).open(&name);
         let file = file.map_err(|error| folder_error(path.parent().unwrap_or(path), path, error))?;
-        Ok((file, Self(name)))
+        let temporary = Self(name);
+        keep_from_gc(&file, &temporary.0)?;
+        Ok((file, temporary))
     }
 }
 
@@ -263,7 +265,7 @@ fn boot_id() -> io::Result<[u64; 2]> {
     Ok([(number >> 64) as u64, number as u64])
 }
 
-fn os_error(path: &Path, call: &'static str, source: io::Error) -> Error {
+pub(crate) fn os_error(path: &Path, call: &'static str, source: io::Error) -> Error {
     let path = path.to_owned();
     match source.raw_os_error() {
         Some(libc::ENOENT) => Error::NotFound { path },
@@ -311,7 +313,7 @@ impl Identity {
 }
 
 /// Opens without following a link and without waiting for a pipe's other end.
-fn open_regular(path: &Path, write: bool) -> Result<(File, std::fs::Metadata), Error> {
+pub(crate) fn open_regular(path: &Path, write: bool) -> Result<(File, std::fs::Metadata), Error> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
     let call = if write { "open for writing" } else { "read" };
     let kind = |meta: &std::fs::Metadata| match meta.file_type() {
@@ -334,7 +336,7 @@ fn open_regular(path: &Path, write: bool) -> Result<(File, std::fs::Metadata), E
 }
 
 /// Reads the header into private memory and checks it against the file's real length.
-fn identify(file: &File, path: &Path, meta: &std::fs::Metadata) -> Result<Identity, Error> {
+pub(crate) fn identify(file: &File, path: &Path, meta: &std::fs::Metadata) -> Result<Identity, Error> {
     let len = meta.len();
     let truncated = |needed| Error::Truncated { path: path.to_owned(), len, needed };
     let mut bytes = [[0; 8]; HEADER_LEN / 8];
@@ -472,7 +474,7 @@ impl Mapping {
         Ok((Self::new(file, path, &meta, &identity, Access::Mapped, true)?, identity))
     }
 
-    fn new(
+    pub(crate) fn new(
         file: File,
         path: &Path,
         meta: &std::fs::Metadata,
