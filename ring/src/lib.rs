@@ -90,6 +90,8 @@ mod writer;
 
 // Files and processes: what loom cannot model.
 #[cfg(not(all(test, loom)))]
+mod check;
+#[cfg(not(all(test, loom)))]
 mod follow;
 #[cfg(not(all(test, loom)))]
 mod guard;
@@ -143,6 +145,7 @@ pub use writer::Draft;
 
 #[cfg(not(all(test, loom)))]
 pub use {
+    check::{Checked, Expected, Finding, Tally, Uncommitted, check},
     follow::Reader,
     guard::guard_mappings,
     handle::{Log, Writer},

@@ -81,6 +81,12 @@ impl Flags {
         (Self::ATTESTED, "attested"),
     ];
 
+    /// Is some bit set that has no name?
+    #[cfg(not(all(test, loom)))]
+    pub(crate) fn has_unknown(self) -> bool {
+        self.without(Self::NAMES.into_iter().fold(Self::NONE, |all, (flag, _)| all | flag)) != Self::NONE
+    }
+
     /// The bits.
     pub const fn bits(self) -> u8 {
         self.0
@@ -235,6 +241,26 @@ impl<'a> Iterator for Fields<'a> {
             }
         }
     }
+}
+
+/// Where the encoded `fields` stop making sense, bytes from their start: a field that ends behind them, or one of a known
+/// kind whose data cannot be of that kind.
+#[cfg(not(all(test, loom)))]
+pub(crate) fn broken_field(fields: &[u8]) -> Option<usize> {
+    let mut rest = fields;
+    while !rest.is_empty() {
+        let at = fields.len() - rest.len();
+        let Some((&[kind, low, high], data)) = rest.split_first_chunk() else { return Some(at) };
+        let Some((data, behind)) = data.split_at_checked(u16::from_le_bytes([low, high]) as usize) else {
+            return Some(at);
+        };
+        let known = matches!(kind, Field::TAG..=Field::START | Field::TEXT..=Field::BOOL);
+        if known && Field::decode(kind, data).is_none() {
+            return Some(at);
+        }
+        rest = behind;
+    }
+    None
 }
 
 /// Splits a body into its fields and its payload. A field length beyond the body makes all of it payload.

@@ -106,6 +106,12 @@ impl EntryWord {
         self.0
     }
 
+    /// The low 48 bits of the epoch under which something was committed here.
+    #[cfg(not(all(test, loom)))]
+    pub(crate) const fn tag(self) -> u64 {
+        self.0 >> Self::OFFSET_BITS
+    }
+
     /// The offset in words of the data region, if this entry was committed in `epoch`.
     pub(crate) const fn offset_in(self, epoch: u64) -> Option<u32> {
         let stored = self.0 & mask(Self::OFFSET_BITS);
@@ -147,6 +153,12 @@ impl AnnounceWord {
 
     pub(crate) const fn is_idle(self) -> bool {
         self.0 & Self::ACTIVE == 0
+    }
+
+    /// Idle, and nothing but the counter is set.
+    #[cfg(not(all(test, loom)))]
+    pub(crate) const fn is_blank(self) -> bool {
+        self.0 & mask(Self::TAG_BITS + 1) == 0
     }
 
     /// Announces the page `epoch`?
