@@ -52,6 +52,7 @@ pub enum Command {
     Stat(StatArgs),
     Create(CreateArgs),
     Rm(RmArgs),
+    Check(CheckArgs),
 }
 
 /// Which ring.
@@ -216,6 +217,26 @@ Examples:
 pub struct RmArgs {
     /// The ring: a path, or a bare name beside the default ring
     pub ring: OsString,
+}
+
+/// Look for damage in rings, and name it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Rings are read, never written, and may be in use. Each thing that is wrong is a line: where it is, which record it is
+about, what stands there, and what should. A record whose writer died or stopped in the middle is no damage.
+
+Exit code: 0 no damage, 4 damage, 1 there is no ring, or it cannot be read.
+
+Examples:
+  lapwing check
+  lapwing check --json ./copy | jq .findings")]
+pub struct CheckArgs {
+    /// One JSON object for each ring
+    #[arg(long)]
+    pub json: bool,
+    /// The rings: paths, or bare names beside the default ring, which is meant without any
+    #[arg(value_name = "RING")]
+    pub rings: Vec<OsString>,
 }
 
 fn parse_size(text: &str) -> Result<u64, String> {

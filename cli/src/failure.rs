@@ -60,11 +60,16 @@ impl Failure {
 
     /// Says it on stderr.
     pub fn report(self) -> ExitCode {
+        ExitCode::from(self.say())
+    }
+
+    /// As [`Failure::report`], where more is to be done.
+    pub fn say(self) -> u8 {
         let code = self.code();
         if code != 0 {
             say(self);
         }
-        ExitCode::from(code)
+        code
     }
 }
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod check;
 mod create;
 mod failure;
 mod log;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Stat(args) => stat::stat(&args),
         Command::Create(args) => create::create(&args),
         Command::Rm(args) => create::remove(&args),
+        Command::Check(args) => check::run(&args),
     };
     outcome.unwrap_or_else(Failure::report)
 }
