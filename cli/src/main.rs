@@ -10,6 +10,7 @@ mod log;
 mod run;
 mod stat;
 mod tail;
+mod watch;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;

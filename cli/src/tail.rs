@@ -2,8 +2,9 @@
 
 use crate::args::{Lines, TailArgs};
 use crate::failure::{DAMAGED, Failure, LOSS, NOTHING_MATCHED};
+use crate::watch::Watch;
 use lapwing_reader_shim::{Filter, Follow, FollowError, Item, Loss, LossKind, Progress, Renderer};
-use lapwing_ring::{Purpose, ReadError, Record};
+use lapwing_ring::{Location, Purpose, ReadError, Record};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -16,7 +17,8 @@ const LAST_BEFORE_FOLLOWING: usize = 10;
 const OUTPUT_BUFFER: usize = 64 << 10;
 
 pub fn tail(args: &TailArgs) -> Result<ExitCode, Failure> {
-    let mut reader = args.ring.location(Purpose::Read).open_reader()?;
+    let location = args.ring.location(Purpose::Read);
+    let mut reader = location.open_reader()?;
     reader.set_spin(args.spin);
     let path = reader.path().to_owned();
     let filter = Filter {
@@ -27,7 +29,7 @@ pub fn tail(args: &TailArgs) -> Result<ExitCode, Failure> {
     };
     let filtered = !filter.is_empty();
     let mut output = Output::new(args, filter).map_err(Failure::Output)?;
-    let shown = show(args, &mut Follow::new(reader), &mut output);
+    let shown = show(args, &location, &mut Follow::new(reader), &mut output);
     // What was read before an error is worth as much as without one.
     let flushed = output.out.flush();
     shown.map_err(Failure::follow(path))?;
@@ -40,7 +42,7 @@ pub fn tail(args: &TailArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-fn show(args: &TailArgs, follow: &mut Follow, output: &mut Output) -> Result<(), FollowError> {
+fn show(args: &TailArgs, location: &Location, follow: &mut Follow, output: &mut Output) -> Result<(), FollowError> {
     let bounds = follow.bounds()?;
     // Without -f this is the end, however fast writers are.
     let end = bounds.next_seq;
@@ -76,9 +78,29 @@ fn show(args: &TailArgs, follow: &mut Follow, output: &mut Output) -> Result<(),
     }
     // Whatever is overwritten from here on was there to be read.
     output.overwritten_counts = true;
+    let mut watch = Watch::new(location);
+    let mut steps = 0u32;
     loop {
-        if follow.step(|item| output.item(item))? != Progress::Moved {
+        let waiting = follow.step(|item| output.item(item))? != Progress::Moved;
+        if waiting {
             output.out.flush()?;
+        }
+        steps = steps.wrapping_add(1);
+        if (waiting || steps.is_multiple_of(256))
+            && let Some(mut reader) = watch.successor(follow.reader())
+        {
+            // Who still has the old ring open may append to it for ever: this far, and no further.
+            let end = follow.bounds()?.next_seq;
+            walk(follow, end, |item| output.item(item))?;
+            output.out.flush()?;
+            watch.say_replaced(follow.reader().counts());
+            reader.set_spin(args.spin);
+            *follow = Follow::new(reader);
+            follow.start_at(0)?;
+            output.from_seq = 0;
+            continue;
+        }
+        if waiting {
             follow.pause();
         }
     }

@@ -78,6 +78,11 @@ impl Follow {
         Ok(())
     }
 
+    /// The reader it walks with.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
     /// The next sequence.
     pub fn seq(&self) -> u64 {
         self.reader.seq()

@@ -204,6 +204,15 @@ impl Reader {
         self.map.access()
     }
 
+    /// Is the ring at [`Reader::path`] still this one? No, once it was removed or replaced; what is left in this one, and
+    /// what its writers still append, can be read all the same.
+    ///
+    /// # Errors
+    /// The path cannot be looked at.
+    pub fn is_current(&self) -> std::io::Result<bool> {
+        self.map.has_its_path()
+    }
+
     /// Where the ring is.
     pub fn path(&self) -> &Path {
         self.map.path()

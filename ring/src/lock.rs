@@ -53,6 +53,11 @@ impl LockFile {
         Self { path, identity, flags: if write { libc::O_RDWR } else { libc::O_RDONLY } }
     }
 
+    /// Device and inode of what is mapped.
+    pub(crate) fn identity(&self) -> (u64, u64) {
+        self.identity
+    }
+
     fn open(&self) -> Option<Descriptor> {
         let file = Descriptor::open(self.path.as_ref()?, self.flags)?;
         (file.identity()? == self.identity).then_some(file)

@@ -547,6 +547,15 @@ impl Mapping {
         &self.path
     }
 
+    /// Is this still the file of that path?
+    pub(crate) fn has_its_path(&self) -> io::Result<bool> {
+        match self.path.symlink_metadata() {
+            Ok(meta) => Ok((meta.dev(), meta.ino()) == self.locks.identity()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(crate) fn access(&self) -> Access {
         self.access
     }

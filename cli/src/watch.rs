@@ -1,0 +1,68 @@
+//! What `lapwing tail -f` does about a ring that is removed or replaced while it follows it.
+
+use lapwing_reader_shim::push_escaped;
+use lapwing_ring::{Counts, Error, Location, Reader};
+use std::time::{Duration, Instant};
+
+const EVERY: Duration = Duration::from_millis(200);
+
+/// Looks now and then whether the path still means the ring that is followed.
+pub struct Watch<'a> {
+    location: &'a Location,
+    name: String,
+    next: Instant,
+    /// What was said last of a ring that is not there.
+    said: Option<String>,
+}
+
+impl<'a> Watch<'a> {
+    pub fn new(location: &'a Location) -> Self {
+        let mut name = Vec::new();
+        push_escaped(&mut name, location.path().as_os_str().as_encoded_bytes());
+        let name = String::from_utf8_lossy(&name).into_owned();
+        Self { location, name, next: Instant::now() + EVERY, said: None }
+    }
+
+    /// The ring that has taken the place of `reader`'s. Looks at the path no more often than every 200 ms.
+    pub fn successor(&mut self, reader: &Reader) -> Option<Reader> {
+        let now = Instant::now();
+        if now < self.next {
+            return None;
+        }
+        self.next = now + EVERY;
+        if reader.is_current().unwrap_or(true) {
+            self.said = None;
+            return None;
+        }
+        match self.location.open_reader() {
+            // Put back meanwhile?
+            Ok(successor) => (!reader.is_current().unwrap_or(true)).then_some(successor),
+            Err(Error::NotFound { .. }) => {
+                self.say_once(format!("{} was removed; waiting for a new one", self.name));
+                None
+            }
+            Err(error) => {
+                self.say_once(format!("{} was replaced by something else: {error}; waiting for a ring", self.name));
+                None
+            }
+        }
+    }
+
+    fn say_once(&mut self, text: String) {
+        if self.said.as_ref() != Some(&text) {
+            eprintln!("lapwing: {text}");
+            self.said = Some(text);
+        }
+    }
+
+    /// With what was read of the old ring, so that the counts of each ring stand for themselves.
+    pub fn say_replaced(&mut self, old: Counts) {
+        let Counts { read, lost, abandoned, stalled } = old;
+        eprintln!(
+            "lapwing: {} was replaced; of the old ring {read} records were read, {lost} lost, {abandoned} abandoned, \
+             {stalled} stalled; following the new ring from its sequence 0",
+            self.name
+        );
+        self.said = None;
+    }
+}
