@@ -8,6 +8,7 @@ use lapwing_reader_shim::{Format, LevelRange};
 use lapwing_ring::{Level, Location, Purpose};
 use regex::bytes::Regex;
 use std::ffi::OsString;
+use std::time::Duration;
 
 const AFTER_HELP: &str = "\
 The default ring: $LAPWING_RING, else /run/lapwing/ring if it exists and may be used, else
@@ -53,6 +54,8 @@ pub enum Command {
     Create(CreateArgs),
     Rm(RmArgs),
     Check(CheckArgs),
+    Ls(LsArgs),
+    Gc(GcArgs),
 }
 
 /// Which ring.
@@ -239,6 +242,57 @@ pub struct CheckArgs {
     pub rings: Vec<OsString>,
 }
 
+/// List the rings of this host that we may see
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Looked for beside the default ring, and where the default rings of all users are. A writer counts as long as it is not
+proven dead.
+
+Examples:
+  lapwing ls
+  lapwing ls --json | jq -r .path")]
+pub struct LsArgs {
+    /// One JSON object for each ring
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Remove rings beside the default ring that nobody uses
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A ring is in use while a writer in its table is not proven dead, or a process has it open. Of the others are removed:
+  - those of another boot, the default ring among them: nobody can write to them any more
+  - those made an hour ago or longer, to which nothing was ever written
+  - with --older-than, those whose last record is older
+and what creators left behind that were killed. Nothing else is touched: no ring with records of this boot, no file that is
+no ring, no link. What happens to each ring is said, with the reason. To keep the records of another boot, copy the file
+away first.
+
+Examples:
+  lapwing gc --dry-run
+  lapwing gc --older-than 7d")]
+pub struct GcArgs {
+    /// Say what would be removed, and remove nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Also rings whose last record is older than this: a number with s, m, h or d behind it
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    pub older_than: Option<Duration>,
+}
+
+fn parse_age(text: &str) -> Result<Duration, String> {
+    let seconds = match text.char_indices().last() {
+        Some((i, 's')) => (i, 1),
+        Some((i, 'm')) => (i, 60),
+        Some((i, 'h')) => (i, 3600),
+        Some((i, 'd')) => (i, 86_400),
+        _ => (0, 0),
+    };
+    let number: Option<u64> = text[..seconds.0].parse().ok();
+    let age = number.and_then(|number| number.checked_mul(seconds.1));
+    age.map(Duration::from_secs).ok_or_else(|| "not an age; ages are like 90s, 30m, 12h or 7d".to_owned())
+}
+
 fn parse_size(text: &str) -> Result<u64, String> {
     let (digits, shift) = match text.char_indices().last() {
         Some((i, 'k' | 'K')) => (&text[..i], 10),
@@ -276,6 +330,11 @@ mod tests {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
         assert_eq!((parse_mode("0660"), parse_mode("644")), (Ok(0o660), Ok(0o644)));
+        assert_eq!(
+            (parse_age("90s"), parse_age("7d")),
+            (Ok(Duration::from_secs(90)), Ok(Duration::from_secs(604_800)))
+        );
+        assert!(["", "d", "7", "-1d", "1.5h", "99999999999999999d"].iter().all(|bad| parse_age(bad).is_err()));
         assert!(parse_mode("8").is_err() && parse_mode("4755").is_err());
     }
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 pub const NOTHING_MATCHED: u8 = 1;
 pub const LOSS: u8 = 3;
-const ERROR: u8 = 1;
+pub const ERROR: u8 = 1;
 const USAGE: u8 = 2;
 pub const DAMAGED: u8 = 4;
 
@@ -33,6 +33,8 @@ pub enum Failure {
     Capture(String),
     #[error("no group {name:?} in /etc/group; a number does as well")]
     Group { name: String },
+    #[error("{}: cannot be listed: {source}", path.display())]
+    Folder { path: PathBuf, source: io::Error },
     #[error("{}: cannot be removed: {source}", path.display())]
     Remove { path: PathBuf, source: io::Error },
 }

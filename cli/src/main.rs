@@ -6,10 +6,14 @@ mod args;
 mod check;
 mod create;
 mod failure;
+mod folder;
+mod gc;
 mod log;
+mod ls;
 mod run;
 mod stat;
 mod tail;
+mod users;
 mod watch;
 
 use crate::args::{Cli, Command};
@@ -28,6 +32,8 @@ fn main() -> ExitCode {
         Command::Create(args) => create::create(&args),
         Command::Rm(args) => create::remove(&args),
         Command::Check(args) => check::run(&args),
+        Command::Ls(args) => ls::ls(&args),
+        Command::Gc(args) => gc::gc(&args),
     };
     outcome.unwrap_or_else(Failure::report)
 }

@@ -204,7 +204,7 @@ fn hex(words: [u64; 2]) -> String {
 }
 
 /// Bytes in the largest unit that leaves no fraction.
-fn bytes(count: u64) -> String {
+pub fn bytes(count: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     match units.into_iter().find(|(shift, _)| count >= 1 << shift && count.is_multiple_of(1 << shift)) {
         Some((shift, unit)) => format!("{} {unit}", count >> shift),

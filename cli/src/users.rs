@@ -1,0 +1,35 @@
+//! Which processes have a file open or mapped, as far as /proc shows us theirs.
+
+use std::fs::{Metadata, metadata, read_dir, read_to_string};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// The first process but ourselves that has the file at `path` open or mapped: its pid and name.
+pub fn first_user(path: &Path, meta: &Metadata) -> Option<(u32, String)> {
+    let processes = read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let mut others = processes.filter(|&pid| pid != std::process::id());
+    let pid = others.find(|&pid| has_open(pid, meta) || has_mapped(pid, path, meta))?;
+    let name = read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some((pid, name.trim_end().to_owned()))
+}
+
+fn has_open(pid: u32, meta: &Metadata) -> bool {
+    let Ok(descriptors) = read_dir(format!("/proc/{pid}/fd")) else { return false };
+    // Following these links gives the open file, whatever its name is now.
+    let mut files = descriptors.filter_map(|entry| metadata(entry.ok()?.path()).ok());
+    files.any(|file| (file.dev(), file.ino()) == (meta.dev(), meta.ino()))
+}
+
+fn has_mapped(pid: u32, path: &Path, meta: &Metadata) -> bool {
+    let dev = meta.dev();
+    let (major, minor) = ((dev >> 8 & 0xfff) | (dev >> 32 & !0xfff), (dev & 0xff) | (dev >> 12 & !0xff));
+    let (device, inode) = (format!("{major:02x}:{minor:02x}"), meta.ino().to_string());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let maps = read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    maps.lines().any(|line| {
+        let mut columns = line.split_ascii_whitespace().skip(3);
+        let (found, number) = (columns.next(), columns.next());
+        // Btrfs and overlayfs show another device here than stat(2) does, so the name counts as well.
+        number == Some(&*inode) && (found == Some(&*device) || line.contains(&*name))
+    })
+}
