@@ -507,6 +507,8 @@ fn what_is_no_ring_is_a_typed_error() {
     assert!(matches!(open(&[0; 200_000]), Error::NotARing { found: 0, .. }));
     assert!(matches!(open(b"some text, no ring"), Error::NotARing { .. }));
     assert!(matches!(open(&with("magic", 1)), Error::NotARing { found: 1, .. }));
+    let swapped = lapwing_ring::MAGIC.swap_bytes();
+    assert!(matches!(open(&with("magic", swapped)), Error::NotARing { found, .. } if found == swapped));
     for version in [0, 2, u64::MAX] {
         let error = open(&with("format_version", version));
         assert!(matches!(error, Error::UnsupportedVersion { version: v, supported: 1, .. } if v == version));
