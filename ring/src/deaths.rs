@@ -157,6 +157,16 @@ fn child() {
             }
             reader.settle(&mut books).unwrap();
         }
+        // Stands before a record in flight, and has all the patience there is.
+        "Await" => {
+            let mut reader = Follower::open("the child", ring, Duration::from_secs(3600)).unwrap();
+            reader.reader.set_spin(true);
+            let mut books = books::Books::new();
+            while reader.read_on(&mut books).unwrap() {
+                reader.reader.pause();
+            }
+            assert_eq!(reader.reader.counts().abandoned, 0, "it was committed before its writer left");
+        }
         _ => panic!("{role}"),
     }
     // Without the test runner's own closing words; and only behind the label.
@@ -225,7 +235,7 @@ impl Started {
                 self.over = status.stopped_signal().is_none();
                 return status;
             }
-            assert!(since.elapsed() < Duration::from_secs(20), "the child neither ends nor stops");
+            assert!(since.elapsed() < Duration::from_secs(60), "the child neither ends nor stops");
             meanwhile();
             std::thread::sleep(Duration::from_micros(50));
         }
@@ -255,6 +265,14 @@ fn die_inside_append(ring: &Path) {
 /// A ring of one test's own, removed at the end.
 struct TestRing(PathBuf);
 
+impl TestRing {
+    fn new(name: &str) -> Self {
+        let path = PathBuf::from(format!("/dev/shm/lapwing-deaths-{}-{name}", std::process::id()));
+        Create::new().size(64 << 10).monotonic_clock().create(&path).unwrap();
+        Self(path)
+    }
+}
+
 impl Drop for TestRing {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
@@ -264,9 +282,7 @@ impl Drop for TestRing {
 /// One child that comes to its label, and everybody else.
 fn trial(label: &str, way: Way, visits: u32, signal: libc::c_int) {
     let name = label.replace(':', "-");
-    let path = format!("/dev/shm/lapwing-deaths-{}-{name}-{way:?}-{visits}-{signal}", std::process::id());
-    let ring = TestRing(path.into());
-    Create::new().size(64 << 10).monotonic_clock().create(&ring.0).unwrap();
+    let ring = TestRing::new(&format!("{name}-{way:?}-{visits}-{signal}"));
     let mut others = Others::new(visits.into());
     others.join(&ring.0).unwrap();
     others.appends(10).unwrap();
@@ -332,6 +348,20 @@ fn a_writer_may_be_stopped_at_every_label() {
 fn a_reader_may_be_killed_or_stopped_at_every_label() {
     all(libc::SIGKILL, true);
     all(libc::SIGSTOP, true);
+}
+
+#[test]
+fn a_reader_looks_again_at_a_record_whose_writer_has_left() {
+    let ring = TestRing::new("looks-again");
+    let mut writer = Started::new("Write append:commit 3", libc::SIGSTOP, &ring.0);
+    assert_eq!(writer.wait(|| ()).stopped_signal(), Some(libc::SIGSTOP));
+    // More visits than two records take: it has seen that the third is not committed.
+    let mut reader = Started::new("Await read:head 60", libc::SIGSTOP, &ring.0);
+    assert_eq!(reader.wait(|| ()).stopped_signal(), Some(libc::SIGSTOP));
+    writer.go_on();
+    assert_eq!(writer.wait(|| ()).code(), Some(0));
+    reader.go_on();
+    assert_eq!(reader.wait(|| ()).code(), Some(0));
 }
 
 #[test]

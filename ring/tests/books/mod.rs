@@ -20,7 +20,7 @@ pub type Checked<T = ()> = Result<T, String>;
 /// Bytes in front of each payload's pattern: writer, counter, length.
 const DESCRIPTION: usize = 12;
 /// An append makes no system call or a few; one that takes this long is not bounded.
-const LONGEST_APPEND: Duration = Duration::from_secs(5);
+const LONGEST_APPEND: Duration = Duration::from_secs(20);
 
 /// The `counter`th payload of `writer`: `len` bytes, 12 at least, that say what they are.
 pub fn payload(writer: u32, counter: u32, len: usize) -> Vec<u8> {
@@ -230,7 +230,7 @@ impl Follower {
     pub fn settle(&mut self, books: &mut Books) -> Checked {
         let since = Instant::now();
         while self.read_on(books)? {
-            if since.elapsed() > Duration::from_secs(10) {
+            if since.elapsed() > Duration::from_secs(60) {
                 return Err(format!("{}: stands before {} for ever", self.name, self.reader.seq()));
             }
             self.reader.pause();
