@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 /// The writer that was there before the tracee, in the books.
 const HELPER: u32 = 8;
+/// The writer that gets the slot of the dead, in the books.
+const HEIR: u32 = 7;
 
 /// A folder for one ring, removed with all that is in it.
 pub struct Folder(PathBuf);
@@ -82,7 +84,7 @@ impl Scene {
                 others.append(12)?;
             }
             Stage::DeadSlot | Stage::NextOfDead | Stage::NextOfHeld => {
-                let mut stranger = stop_inside_append(&mut others, &ring)?;
+                let mut stranger = stop_inside_append(&mut others, &ring, HELPER)?;
                 let epoch = others.view().epoch();
                 if case.stage == Stage::NextOfHeld {
                     (helper, helpers) = (Some(stranger), (0, 1));
@@ -138,6 +140,15 @@ impl Scene {
         self.others.join(&self.folder.ring())
     }
 
+    /// Somebody gets the slot that a dead writer left, and stops inside an append in turn. What the tracee still thinks of
+    /// that slot must not harm him.
+    pub fn come_heir(&mut self) -> Checked {
+        let heir = stop_inside_append(&mut self.others, &self.folder.ring(), HEIR)?;
+        self.helper = Some(heir);
+        self.helpers.1 += 1;
+        self.others.a_moment()
+    }
+
     /// Lets the tracee finish, and hears what it has to say.
     pub fn let_finish(&mut self) -> Checked {
         match self.tracee.go_on().map_err(text)? {
@@ -172,8 +183,10 @@ impl Scene {
         let ring = self.folder.ring();
         self.others.laps(3, self.helpers_pages())?;
         if let Some(mut helper) = self.helper.take() {
-            helper.go_on().map_err(text)?;
-            helper.kill();
+            match helper.go_on().map_err(text)? {
+                Stop::Marked => helper.kill(),
+                other => return Err(format!("who was held ended with {other:?}")),
+            };
             self.others.laps(3, 0)?;
         }
         self.others.latecomers(&ring)?;
@@ -186,21 +199,21 @@ impl Scene {
 }
 
 /// A writer that has reserved a record and stands there.
-fn stop_inside_append(others: &mut Others, ring: &Path) -> Checked<Tracee> {
+fn stop_inside_append(others: &mut Others, ring: &Path, id: u32) -> Checked<Tracee> {
     let mut stranger = Tracee::start(|mark| {
         let mut writer = Writer::open(ring).unwrap();
-        writer.append(level(HELPER), &payload(HELPER, 0, 40)).unwrap();
+        writer.append(level(id), &payload(id, 0, 40)).unwrap();
         mark.here();
-        writer.append(level(HELPER), &payload(HELPER, 1, 40)).unwrap();
+        writer.append(level(id), &payload(id, 1, 40)).unwrap();
         mark.here();
     })
     .map_err(text)?;
-    others.books.expect_pid(HELPER, stranger.pid());
+    others.books.expect_pid(id, stranger.pid());
     let before = others.view().head();
     while others.view().head() == before {
         match stranger.step().map_err(text)? {
             Stop::Stepped => {}
-            other => return Err(format!("the helper reserved nothing: {other:?}")),
+            other => return Err(format!("writer {id} reserved nothing: {other:?}")),
         }
     }
     Ok(stranger)

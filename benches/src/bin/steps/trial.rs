@@ -129,6 +129,9 @@ fn meet(case: &Case, mut scene: Scene, fate: Fate) -> Checked {
     if fate == Fate::Hold {
         let held = scene.helpers_pages() + 1;
         scene.others.laps(3, held)?;
+        if matches!(case.stage, Stage::DeadSlot | Stage::NextOfDead) {
+            scene.come_heir()?;
+        }
     }
     scene.let_finish()?;
     scene.others.a_moment()?;

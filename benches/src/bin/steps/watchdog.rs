@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 
 /// Seconds that one trial may take; the longest needs a few.
-const LIMIT: u32 = 60;
+const LIMIT: u32 = 120;
 
 static LINE: Mutex<String> = Mutex::new(String::new());
 
