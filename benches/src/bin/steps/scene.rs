@@ -10,6 +10,7 @@ use lapwing_ring::Writer;
 use std::fmt::Display;
 use std::fs;
 use std::io::{self, PipeReader, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// The writer that was there before the tracee, in the books.
@@ -67,7 +68,7 @@ impl Scene {
         let ring = folder.ring();
         let mut others = Others::new(seed);
         if case.stage != Stage::NoRing {
-            fs::copy(template, &ring).map_err(text)?;
+            copy_as_an_original(template, &ring).map_err(text)?;
             others.join(&ring)?;
             others.appends(10)?;
         }
@@ -196,6 +197,13 @@ impl Scene {
             names => Err(format!("the folder holds {names:?}")),
         }
     }
+}
+
+/// Copies a ring, and removes from the header by what it would be known as a copy: writers refuse those.
+fn copy_as_an_original(from: &Path, to: &Path) -> io::Result<()> {
+    const FILE: (u64, usize) = (120, 16);
+    fs::copy(from, to)?;
+    fs::File::options().write(true).open(to)?.write_all_at(&[0; FILE.1], FILE.0)
 }
 
 /// A writer that has reserved a record and stands there.
