@@ -268,7 +268,7 @@ impl Output {
     }
 
     fn loss(&mut self, loss: &Loss) -> io::Result<()> {
-        self.losses += loss.gap.count;
+        self.losses = self.losses.saturating_add(loss.gap.count);
         let mut line = Vec::new();
         self.renderer.loss(&mut line, loss);
         if self.renderer.loss_is_notice() {

@@ -36,10 +36,10 @@ impl Loss {
     /// Takes `next` in if it goes on where this ends, for the same reason.
     pub(crate) fn extend(&mut self, next: Self) -> bool {
         let follows = self.kind == next.kind && self.gap.first.wrapping_add(self.gap.count) == next.gap.first;
-        if follows {
-            self.gap.count += next.gap.count;
-        }
-        follows
+        // Where sequences end, a damaged ring can go around.
+        let Some(count) = self.gap.count.checked_add(next.gap.count).filter(|_| follows) else { return false };
+        self.gap.count = count;
+        true
     }
 }
 
@@ -56,5 +56,8 @@ mod tests {
         assert!(!run.extend(loss(LossKind::Stalled, 8, 1)));
         assert!(!run.extend(loss(LossKind::Abandoned, 9, 1)));
         assert_eq!(run.gap.last(), 7);
+        let mut all = loss(LossKind::Lost, 0, u64::MAX);
+        assert!(!all.extend(loss(LossKind::Lost, u64::MAX, 1)), "more than can be counted are two");
+        assert_eq!(all, loss(LossKind::Lost, 0, u64::MAX));
     }
 }

@@ -99,7 +99,7 @@ fn no_bytes_forge_a_line_a_record_or_a_command() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ring");
     Create::new().size(64 << 10).create(&path).unwrap();
-    let config = ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(made in prop::collection::vec(made(), 1..12))| through_a_ring(&path, &made));
 }
 

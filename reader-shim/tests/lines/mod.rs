@@ -4,6 +4,7 @@
 use lapwing_reader_shim::{Format, Renderer, Who};
 use lapwing_ring::{Field, Level, Record};
 use serde_json::Value as Json;
+use std::cell::RefCell;
 
 /// C0 except tab, DEL, C1, line and paragraph separators, bidirectional controls.
 pub fn is_hidden(c: char) -> bool {
@@ -18,32 +19,39 @@ pub fn is_hidden(c: char) -> bool {
 /// # Panics
 /// When one of them says something else than the record does, or more.
 pub fn check(record: &Record<'_>, who: &Who<'_>) {
-    for format in Format::ALL {
-        for to_terminal in [false, true] {
-            let mut out = Vec::new();
-            Renderer::new(format, to_terminal).record(&mut out, record, who);
-            if format == Format::Raw {
-                assert_eq!(out, record.payload);
-                continue;
-            }
-            assert_eq!(out.pop(), Some(b'\n'));
-            if format == Format::Cat && !to_terminal {
-                assert_eq!(out, record.payload);
-                continue;
-            }
-            let line = String::from_utf8(out).expect("text is UTF-8");
-            assert_eq!(line.chars().find(|&c| is_hidden(c)), None, "{format}: {line:?}");
-            assert!(!is_loss(format, &line), "{format}: {line:?}");
-            match format {
-                Format::Short => check_short(line.get(23..).expect("a time"), record),
-                Format::ShortIso => check_short(line.get(33..).expect("a time"), record),
-                Format::Mono => check_short(line.split_once("] ").expect("a time").1, record),
-                Format::Verbose => check_verbose(&line, record, who),
-                Format::Json => check_json(&line, record),
-                Format::Logfmt => check_logfmt(&line, record, who),
-                Format::Cat | Format::Raw => {}
-            }
+    thread_local!(static RENDERERS: RefCell<Vec<(Format, bool, Renderer)>> = RefCell::new(
+        Format::ALL.into_iter().flat_map(|format| [false, true].map(|tty| (format, tty, Renderer::new(format, tty)))).collect()
+    ));
+    RENDERERS.with_borrow_mut(|renderers| {
+        for (format, to_terminal, renderer) in renderers {
+            check_one(*format, *to_terminal, renderer, record, who);
         }
+    });
+}
+
+fn check_one(format: Format, to_terminal: bool, renderer: &mut Renderer, record: &Record<'_>, who: &Who<'_>) {
+    let mut out = Vec::new();
+    renderer.record(&mut out, record, who);
+    if format == Format::Raw {
+        assert_eq!(out, record.payload);
+        return;
+    }
+    assert_eq!(out.pop(), Some(b'\n'));
+    if format == Format::Cat && !to_terminal {
+        assert_eq!(out, record.payload);
+        return;
+    }
+    let line = String::from_utf8(out).expect("text is UTF-8");
+    assert_eq!(line.chars().find(|&c| is_hidden(c)), None, "{format}: {line:?}");
+    assert!(!is_loss(format, &line), "{format}: {line:?}");
+    match format {
+        Format::Short => check_short(line.get(23..).expect("a time"), record),
+        Format::ShortIso => check_short(line.get(33..).expect("a time"), record),
+        Format::Mono => check_short(line.split_once("] ").expect("a time").1, record),
+        Format::Verbose => check_verbose(&line, record, who),
+        Format::Json => check_json(&line, record),
+        Format::Logfmt => check_logfmt(&line, record, who),
+        Format::Cat | Format::Raw => {}
     }
 }
 
