@@ -90,11 +90,11 @@ impl Drop for TestRing {
     }
 }
 
-/// Rings of several fills, with and without their writer.
-fn images() -> Vec<Vec<u8>> {
+/// Rings of several fills, with and without their writer. `test` asks for them.
+fn images(test: &str) -> Vec<Vec<u8>> {
     let mut images = Vec::new();
     for fill in [0, 3, 40, 400, 4000] {
-        let ring = TestRing::new("image");
+        let ring = TestRing::new(&format!("{test}-image"));
         let mut writer = Writer::open(&ring.0).unwrap();
         for i in 0..fill {
             let fields = [Field::Tag(b"tag"), Field::KeyValue(b"k", Value::Int(i))];
@@ -132,7 +132,7 @@ fn read(reader: &mut Reader) {
 fn whatever_the_words_say_every_step_ends_soon_in_a_result() {
     let cases = std::env::var("HOSTILE_FILES").ok().and_then(|n| n.parse().ok()).unwrap_or(1000);
     let mut rng = Rng::seeded_by("HOSTILE_SEED");
-    let images = images();
+    let images = images("words");
     let ring = TestRing::new("words");
     for case in 0..cases {
         let image = &images[rng.below(images.len() as u64) as usize];
@@ -175,7 +175,7 @@ fn whatever_the_words_say_every_step_ends_soon_in_a_result() {
 #[test]
 fn a_header_that_lies_is_refused_or_describes_a_ring_that_can_be_read() {
     let mut rng = Rng::new(1);
-    let images = images();
+    let images = images("header");
     let ring = TestRing::new("header");
     let (mut opened, mut refused) = (0, 0);
     for case in 0..20_000 {
