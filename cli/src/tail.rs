@@ -1,7 +1,7 @@
 //! `lapwing tail`: which part of the log, and what becomes of each record.
 
 use crate::args::{Lines, TailArgs};
-use crate::failure::{DAMAGED, Failure, LOSS, NOTHING_MATCHED};
+use crate::failure::{DAMAGED, Failure, LOSS, NOTHING_MATCHED, say};
 use crate::watch::Watch;
 use lapwing_reader_shim::{Filter, Follow, FollowError, Item, Loss, LossKind, Progress, Renderer};
 use lapwing_ring::{Location, Purpose, ReadError, Record};
@@ -258,7 +258,7 @@ impl Output {
     /// Says so once: a damaged ring can have a great many of them.
     fn damage(&mut self, error: ReadError) {
         if !std::mem::replace(&mut self.damaged, true) {
-            let _ = writeln!(io::stderr(), "lapwing: {error}; it is counted as lost, as are others like it");
+            say(format_args!("{error}; it is counted as lost, as are others like it"));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What `lapwing tail -f` does about a ring that is removed or replaced while it follows it.
 
-use lapwing_reader_shim::push_escaped;
+use crate::failure::say;
 use lapwing_ring::{Counts, Error, Location, Reader};
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,8 @@ pub struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     pub fn new(location: &'a Location) -> Self {
-        let mut name = Vec::new();
-        push_escaped(&mut name, location.path().as_os_str().as_encoded_bytes());
-        let name = String::from_utf8_lossy(&name).into_owned();
+        // Escaped when it is said.
+        let name = location.path().display().to_string();
         Self { location, name, next: Instant::now() + EVERY, said: None }
     }
 
@@ -50,7 +49,7 @@ impl<'a> Watch<'a> {
 
     fn say_once(&mut self, text: String) {
         if self.said.as_ref() != Some(&text) {
-            eprintln!("lapwing: {text}");
+            say(&text);
             self.said = Some(text);
         }
     }
@@ -58,11 +57,11 @@ impl<'a> Watch<'a> {
     /// With what was read of the old ring, so that the counts of each ring stand for themselves.
     pub fn say_replaced(&mut self, old: Counts) {
         let Counts { read, lost, abandoned, stalled } = old;
-        eprintln!(
-            "lapwing: {} was replaced; of the old ring {read} records were read, {lost} lost, {abandoned} abandoned, \
+        say(format_args!(
+            "{} was replaced; of the old ring {read} records were read, {lost} lost, {abandoned} abandoned, \
              {stalled} stalled; following the new ring from its sequence 0",
             self.name
-        );
+        ));
         self.said = None;
     }
 }

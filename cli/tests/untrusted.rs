@@ -2,10 +2,12 @@
 
 mod sandbox;
 
-use lapwing_ring::Writer;
+use lapwing_ring::{Level, Writer};
 use sandbox::Sandbox;
 use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
+use std::process::Stdio;
 
 /// Fifteen bytes that would clear the screen and forge a line, as a process may call itself.
 const NAME: &[u8; 16] = b"\x1b[2J\n*** 5 \xc2\x9b\xff\0\0";
@@ -63,6 +65,25 @@ fn errors_that_name_a_path_stay_one_line_that_steers_nothing() {
         assert!(done.code != 0 && done.stdout.is_empty() && done.stderr.starts_with("lapwing: "), "{}", done.stderr);
         assert_harmless(&done.stderr, 1);
     }
+}
+
+#[test]
+fn a_follower_names_a_ring_that_went_away_in_one_harmless_line() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path(PATH);
+    assert_eq!(sandbox.run(&["create", "-s", "64K", path.to_str().unwrap()]).code, 0);
+    let mut follower = sandbox.command(&["tail", "-f", "-n", "all", "-o", "cat", "--ring", path.to_str().unwrap()]);
+    let mut follower = follower.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    Writer::open(&path).unwrap().append(Level::INFO, b"here").unwrap();
+    // Not before it follows.
+    follower.stdout.as_mut().unwrap().read_exact(&mut [0; 5]).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let mut lines = BufReader::new(follower.stderr.take().unwrap()).lines();
+    let line = lines.next().unwrap().unwrap();
+    assert!(line.contains(r"\x1b]0;x\x07\x0a\u{202e}\u{85}ring was removed"), "{line:?}");
+    assert_harmless(&line, 1);
+    follower.kill().unwrap();
+    follower.wait().unwrap();
 }
 
 #[test]
