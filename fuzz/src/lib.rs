@@ -18,7 +18,7 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// An empty ring, which the next process of this target replaces.
+    /// An empty ring of this process.
     pub fn new(target: &str) -> Self {
         let path = PathBuf::from(format!("/dev/shm/lapwing-fuzz-{target}-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
