@@ -2,9 +2,12 @@
 #![allow(unsafe_code, clippy::disallowed_types, reason = "a child that faults; the test's own flag")]
 
 mod folder;
+#[allow(dead_code, reason = "other tests use the rest")]
+mod rng;
 
 use folder::{Folder, small};
-use lapwing_ring::{Checked, Draft, Error, Expected, Field, Finding, Level, Tally, Value, Writer, check};
+use lapwing_ring::{Checked, Draft, Error, Expected, Field, Finding, Level, Read, Reader, Tally, Value, Writer, check};
+use rng::Rng;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -342,6 +345,72 @@ fn what_is_listed_is_bounded_and_the_rest_is_counted() {
     assert_eq!(checked.findings.len(), 100);
     assert!(checked.found > 300, "{}", checked.found);
     assert_eq!(checked.tally.unwrap().readable, 0);
+}
+
+/// CHECK_CASES sets how many files for each of eight threads (30), HOSTILE_SEED repeats one run.
+#[test]
+fn whatever_the_words_say_a_check_ends_soon_and_finds_what_a_reader_finds() {
+    let cases = std::env::var("CHECK_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(30);
+    let mut seeds = Rng::seeded_by("HOSTILE_SEED");
+    std::thread::scope(|scope| {
+        for thread in 0..8u64 {
+            let seed = seeds.next();
+            scope.spawn(move || {
+                let mut rng = Rng::new(seed);
+                let ring = TestRing::new(&format!("hostile-{thread}"), [0, 3, 40, 700, 4000][thread as usize % 5]);
+                let image = fs::read(ring.path()).unwrap();
+                for case in 0..cases {
+                    ring.1.write_all_at(&image, 0).unwrap();
+                    let changes: Vec<_> = (0..=rng.below(5)).map(|_| damage(&ring, &mut rng, &image)).collect();
+                    let since = Instant::now();
+                    let checked = ring.check();
+                    assert!(since.elapsed() < Duration::from_secs(20), "case {case}: {changes:x?}");
+                    assert!(checked.findings.len() <= 100 && checked.found >= checked.findings.len() as u64);
+                    // A reader that meets a damaged record has to find it among what was found.
+                    let Ok(mut reader) = Reader::open(&ring.path()) else { continue };
+                    reader.set_patience(Duration::ZERO);
+                    for _ in 0..20_000 {
+                        match reader.next() {
+                            Ok(Read::NotYet { .. }) => break,
+                            Ok(_) => {}
+                            Err(error) => {
+                                assert!(checked.found > 0, "thread {thread}, case {case}: {error}: {changes:x?}");
+                                break;
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// Changes one word that the protocol uses.
+fn damage(ring: &TestRing, rng: &mut Rng, image: &[u8]) -> (u64, u64) {
+    let page = PAGES + PAGE * rng.below(16);
+    let at = match rng.below(7) {
+        0 => HEAD,
+        1 => 384,
+        2 => SLOTS + 128 * rng.below(4) + 8 * rng.below(9),
+        3 | 4 => page + 8 * rng.below(2),
+        5 => page + INDEX + 8 * rng.below(32),
+        _ => page + DATA + 8 * rng.below(472),
+    };
+    let old = ring.get(at);
+    let new = match rng.below(7) {
+        0 => rng.next(),
+        1 => old ^ 1 << rng.below(64),
+        2 => old.wrapping_add(rng.below(40)).wrapping_sub(20),
+        3 => 0,
+        4 => u64::MAX - rng.below(3),
+        5 => {
+            let from = 8 * rng.below(image.len() as u64 / 8) as usize;
+            u64::from_le_bytes(image[from..from + 8].try_into().unwrap())
+        }
+        _ => old & !0xffff | rng.below(65536),
+    };
+    ring.put(at, new);
+    (at, new)
 }
 
 #[test]

@@ -136,7 +136,7 @@ impl Look {
                 Some(next) => {
                     let behind = doubtful.partition_point(|&epoch| epoch <= page.epoch);
                     let whole = doubtful.get(behind).is_none_or(|&epoch| epoch > next.epoch);
-                    let count = next.base - page.base;
+                    let count = next.base.wrapping_sub(page.base);
                     (whole && count <= geometry.index_len() as u64).then_some(count as u32)
                 }
                 None if is_newest => newest.count,
@@ -145,7 +145,7 @@ impl Look {
             let next_free = if is_newest { newest.next_free } else { None };
             let held = self.records(words, geometry, page, records, next_free, &mut tally);
             if let Some(next) = next {
-                tally.damaged += (next.base - page.base).saturating_sub(held as u64);
+                tally.damaged += (next.base.wrapping_sub(page.base)).saturating_sub(held as u64);
             }
         }
         self.tally = Some(tally);
