@@ -321,6 +321,15 @@ mod tests {
     }
 
     #[test]
+    fn no_signal_is_for_a_group_or_for_everybody() {
+        // To kill(2) these are our group, everybody, and groups.
+        for pid in [0, u32::MAX, i32::MIN as u32, i32::MAX as u32 + 2] {
+            assert_eq!(probe(pid), Probe::Unknown, "{pid:#x}");
+        }
+        assert_eq!(probe(std::process::id()), Probe::Exists);
+    }
+
+    #[test]
     fn our_own_stat_is_the_same_by_number_and_by_self() {
         let (by_self, by_pid) = (Stat::of(None).unwrap(), Stat::of(Some(std::process::id())).unwrap());
         assert_eq!(by_self.start, by_pid.start);
