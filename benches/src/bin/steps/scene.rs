@@ -141,8 +141,8 @@ impl Scene {
         self.others.join(&self.folder.ring())
     }
 
-    /// Somebody gets the slot that a dead writer left, and stops inside an append in turn. What the tracee still thinks of
-    /// that slot must not harm him.
+    /// Somebody gets the slot that a dead writer left, or that the tracee is about to claim, and stops inside an append.
+    /// What the tracee still thinks of that slot must not harm him.
     pub fn come_heir(&mut self) -> Checked {
         let heir = stop_inside_append(&mut self.others, &self.folder.ring(), HEIR)?;
         self.helper = Some(heir);

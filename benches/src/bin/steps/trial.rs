@@ -2,6 +2,7 @@
 
 use crate::books::{Checked, mix};
 use crate::cases::{Case, Stage};
+use crate::operation::Operation;
 use crate::places::{Place, Walk, Watch};
 use crate::scene::Scene;
 use std::path::Path;
@@ -129,7 +130,7 @@ fn meet(case: &Case, mut scene: Scene, fate: Fate) -> Checked {
     if fate == Fate::Hold {
         let held = scene.helpers_pages() + 1;
         scene.others.laps(3, held)?;
-        if matches!(case.stage, Stage::DeadSlot | Stage::NextOfDead) {
+        if case.stage == Stage::NextOfDead || matches!(case.operation, Operation::Attach | Operation::LogClaim) {
             scene.come_heir()?;
         }
     }
