@@ -157,8 +157,10 @@ impl Others {
         if let Some(pinning) = stat.writers.iter().find(|writer| !writer.is_alive() && writer.appending) {
             return Err(format!("three laps later a dead writer holds a page: {pinning:?}"));
         }
-        for id in [3, 4] {
-            let mut writer = attach(ring)?;
+        let writers = [attach(ring)?, attach(ring)?];
+        // Who got the slot of somebody dead is inside no page.
+        self.laps(1, 0)?;
+        for (id, mut writer) in [3, 4].into_iter().zip(writers) {
             for _ in 0..5 {
                 self.books.append(&mut writer, id, 40)?;
             }
