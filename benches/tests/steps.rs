@@ -7,15 +7,15 @@ use std::process::Command;
 fn a_sample_of_all_instructions_adds_up() {
     // Another sample each time; what fails says how to repeat it.
     let seed = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs().to_string();
-    let output = Command::new(env!("CARGO_BIN_EXE_steps")).args(["--sample", "3", "--seed", &seed]).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_steps")).args(["--sample", "2", "--seed", &seed]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}", output.status);
     let summary = text.lines().last().unwrap();
     let (tried, violations) = summary.split_once(" instructions tried, ").unwrap();
     assert_eq!(violations, "0 violations");
-    // Fifteen cases, killed, held and paused, at three places each; a few operations end before theirs.
-    assert!(tried.parse::<u32>().unwrap() > 15 * 3 * 3 * 3 / 4, "{summary}");
+    // Fifteen cases, killed, held and paused, at two places each; a few operations end before theirs.
+    assert!(tried.parse::<u32>().unwrap() > 15 * 3 * 2 * 3 / 4, "{summary}");
     let cases = text.lines().filter(|line| line.contains(" tried, 0 violations") && *line != summary).count();
     assert_eq!(cases, 15, "a line for each case");
 }
