@@ -1,9 +1,9 @@
 //! `append` from one writer and from two, beside what it cannot do without: memcpy of the same bytes into a buffer as large
-//! as the ring, one uncontended compare-exchange, and the counter that gives the ticks.
+//! as the ring, one uncontended compare-exchange, and the counter that gives the ticks. Then what attaching and reading cost.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use lapwing_benches::{Buffer, PAYLOADS, Ring, Word, ticks};
-use lapwing_ring::{Body, Level};
+use lapwing_ring::{Access, Body, Level, Read, Reader, Seek, Writer};
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -73,11 +73,38 @@ fn two_writers(c: &mut Criterion) {
     group.finish();
 }
 
+/// What a process pays once: attach, and give the slot back.
+fn attach(c: &mut Criterion) {
+    let ring = Ring::new("attach");
+    c.bench_function("attach-and-detach", |b| b.iter(|| Writer::open(ring.path()).unwrap()));
+}
+
+/// What a reader pays for a record, in a mapping and by copies; the ring is read from its oldest record again and again.
+fn read(c: &mut Criterion) {
+    let ring = Ring::new("read");
+    let mut writer = ring.writer();
+    for _ in 0..1_000_000 {
+        writer.append(Level::INFO, &[b'x'; 100]).unwrap();
+    }
+    let mut group = c.benchmark_group("read-100");
+    for (name, access) in [("mapped", Access::Mapped), ("copied", Access::Copied)] {
+        let mut reader = Reader::open_with(ring.path(), access).unwrap();
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                if !matches!(black_box(reader.next()), Ok(Read::Record(_))) {
+                    reader.seek(Seek::Oldest).unwrap();
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
 fn parts(c: &mut Criterion) {
     let word = Word::default();
     c.bench_function("compare-exchange", |b| b.iter(|| word.compare_exchange()));
     c.bench_function("rdtsc", |b| b.iter(ticks));
 }
 
-criterion_group!(benches, one_writer, two_writers, parts);
+criterion_group!(benches, one_writer, two_writers, attach, read, parts);
 criterion_main!(benches);
