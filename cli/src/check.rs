@@ -127,7 +127,11 @@ impl Report {
             line(format_args!("and {} more", self.found - listed));
         }
         for Run { first, last, in_flight } in &self.uncommitted {
-            let why = if *in_flight { "in flight, its writer is alive" } else { "abandoned by a writer that died" };
+            let why = if *in_flight {
+                "in flight, its writer is not known to be dead"
+            } else {
+                "abandoned by a writer that died"
+            };
             line(format_args!("sequences {first}..{last}: not committed, {why}"));
         }
         for note in &self.notes {

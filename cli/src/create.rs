@@ -37,6 +37,7 @@ pub fn remove(args: &RmArgs) -> Result<ExitCode, Failure> {
         | Err(
             Error::Truncated { .. }
             | Error::BadGeometry { .. }
+            | Error::BadHeader { .. }
             | Error::UnsupportedVersion { .. }
             | Error::BadClock { .. },
         ) => {}

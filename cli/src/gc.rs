@@ -30,12 +30,14 @@ pub fn gc(args: &GcArgs) -> Result<ExitCode, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(ExitCode::SUCCESS),
         files => files.map_err(|source| Failure::Folder { path: folder.to_owned(), source })?,
     };
+    let default = std::path::absolute(location.path()).ok();
     let mut code = 0;
     for (path, meta) in files {
+        let is_default = std::path::absolute(&path).ok() == default;
         let fate = match leftover(&path, args.dry_run) {
             Ok(None) => {
                 let Some(ring) = look(path.clone(), meta) else { continue };
-                fate(&ring, location.path() == path, args)
+                fate(&ring, is_default, args)
             }
             Ok(Some(fate)) => Ok(fate),
             Err(error) => Err(error),
@@ -95,6 +97,7 @@ fn fate(ring: &FoundRing, is_default: bool, args: &GcArgs) -> Result<Fate, Error
     // From here on nobody takes it up unnoticed, so the last look is the one that counts.
     let Some(unused) = Unused::hold(&ring.path)? else { return kept("somebody has it open".to_owned()) };
     match unused.stat() {
+        Ok(now) if now.identity != stat.identity => return kept("it was replaced meanwhile".to_owned()),
         Ok(now) if now.bounds != stat.bounds => return kept("somebody writes to it".to_owned()),
         Ok(now) => {
             if let Some(why) = user(&now) {

@@ -35,7 +35,10 @@ fn stat_says_why_a_writer_counts_as_dead() {
     let sandbox = Sandbox::with_ring("64K");
     let mut child = logging(&sandbox);
     let writer = || stat(&sandbox)["writers"][0].clone();
-    assert_eq!((&writer()["verdict"], &writer()["evidence"]), (&"alive".into(), &"its process is running".into()));
+    assert_eq!(
+        (&writer()["verdict"], &writer()["evidence"]),
+        (&"alive".into(), &"it holds its lock on the ring".into())
+    );
     child.kill().unwrap();
     wait_for("its end", || writer()["verdict"] == "dead");
     child.wait().unwrap();

@@ -70,25 +70,34 @@ fn what_nobody_uses_and_nobody_needs_is_removed_and_nothing_else() {
     put(&damaged, 16, 0);
     // What is no ring, whatever its name.
     fs::write(sandbox.path("text"), "precious").unwrap();
-    fs::write(sandbox.path("text.0123456789abcdef"), "precious").unwrap();
+    fs::write(sandbox.path("text.lapwing-new-0123456789abcdef"), "precious").unwrap();
     fs::write(sandbox.path("zeros"), [0; 8192]).unwrap();
     fs::create_dir(sandbox.path("folder")).unwrap();
     symlink("empty", sandbox.path("link")).unwrap();
-    symlink("empty", sandbox.path("link.0123456789abcdef")).unwrap();
+    symlink("empty", sandbox.path("link.lapwing-new-0123456789abcdef")).unwrap();
     assert!(Command::new("mkfifo").arg(sandbox.path("fifo")).status().unwrap().success());
     // What creators left: before anything was written, in the middle, and behind the end.
-    fs::write(sandbox.path("a.0123456789abcdef"), "").unwrap();
-    fs::write(sandbox.path("b.fedcba9876543210"), [0; 20_000]).unwrap();
-    fs::hard_link(&attached, sandbox.path("attached.0000000000000000")).unwrap();
+    fs::write(sandbox.path("a.lapwing-new-0123456789abcdef"), "").unwrap();
+    fs::write(sandbox.path("b.lapwing-new-fedcba9876543210"), [0; 20_000]).unwrap();
+    fs::hard_link(&attached, sandbox.path("attached.lapwing-new-0000000000000000")).unwrap();
     let names = sandbox.names();
 
     let since = Instant::now();
     let expected = |word: &str| {
         [
-            ("a.0123456789abcdef", format!("{word}: left behind by somebody who died while he made a ring")),
+            (
+                "a.lapwing-new-0123456789abcdef",
+                format!("{word}: left behind by somebody who died while he made a ring"),
+            ),
             ("attached", format!("kept: writer {} ", std::process::id())),
-            ("attached.0000000000000000", format!("{word}: left behind by somebody who died while he made a ring")),
-            ("b.fedcba9876543210", format!("{word}: left behind by somebody who died while he made a ring")),
+            (
+                "attached.lapwing-new-0000000000000000",
+                format!("{word}: left behind by somebody who died while he made a ring"),
+            ),
+            (
+                "b.lapwing-new-fedcba9876543210",
+                format!("{word}: left behind by somebody who died while he made a ring"),
+            ),
             ("boot", format!("{word}: it was written before this host last started")),
             ("damaged", "kept: damaged; `lapwing check` says how".to_owned()),
             ("empty", format!("{word}: nothing was ever written to it, and it was made 40")),
@@ -110,7 +119,13 @@ fn what_nobody_uses_and_nobody_needs_is_removed_and_nothing_else() {
     let said = sandbox.gc(&[]);
     assert!(matches(&said, "removed"), "{said:#?}");
     let left = sandbox.names();
-    let gone = ["a.0123456789abcdef", "attached.0000000000000000", "b.fedcba9876543210", "boot", "empty"];
+    let gone = [
+        "a.lapwing-new-0123456789abcdef",
+        "attached.lapwing-new-0000000000000000",
+        "b.lapwing-new-fedcba9876543210",
+        "boot",
+        "empty",
+    ];
     assert_eq!(left, names.into_iter().filter(|name| !gone.contains(&name.as_str())).collect::<Vec<_>>());
 
     // Later: older than asked for, and no longer followed or attached to. Records are never removed unasked.
@@ -127,6 +142,36 @@ fn what_nobody_uses_and_nobody_needs_is_removed_and_nothing_else() {
     sandbox.gc(&[]);
     assert!(!default.exists(), "in the way of a new one");
     assert_eq!(sandbox.run(&["gc"]).code, 0, "nothing to do is no error");
+}
+
+#[test]
+fn records_are_not_left_behind_by_a_creator_whatever_the_name_of_their_ring() {
+    let sandbox = Sandbox::new();
+    let names = ["head.lapwing-new-0123456789abcdef", "version.lapwing-new-0123456789abcdef"];
+    let [head, version] = names.map(|name| sandbox.ring(name, 3));
+    // No page of the ring has this number; nor is there such a version yet.
+    put(&head, 1024, u64::MAX);
+    put(&version, 8, 9);
+    sandbox.gc(&[]);
+    assert_eq!(sandbox.names(), names);
+}
+
+#[test]
+fn the_default_ring_is_known_by_a_bare_name_too() {
+    let sandbox = Sandbox::new();
+    make_old(&sandbox.ring("ring", 0));
+    let out = sandbox.command(&["gc"]).env("LAPWING_RING", "ring").output().unwrap();
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert!(said.contains("kept: the default ring") && sandbox.path("ring").exists(), "{said}");
+}
+
+#[test]
+fn what_gc_says_rm_removes_is_removed_by_rm() {
+    let sandbox = Sandbox::new();
+    let damaged = sandbox.ring("damaged", 1);
+    put(&damaged, 16, 0);
+    assert!(sandbox.gc(&[])[0].1.ends_with("`lapwing rm` removes it"));
+    assert_eq!(sandbox.run(&["rm", "./damaged"]).code, 0);
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn late(ring: &Path) {
     let mut other = Writer::open(ring).unwrap();
     let (map, _) = Mapping::open_to_write(ring).unwrap();
     let process = ForkPage::get().unwrap().process();
-    let mut hold = map.ring().claim(|_| owner_word(map.ring().header, &process)).unwrap();
+    let mut hold = map.ring().claim(|_| Some(owner_word(map.ring().header, &process))).unwrap();
     let seen = map.ring().header.head.load(Relaxed).close();
     (0..40 * 20).for_each(|i| append(&mut other, CHILD, i));
     assert_eq!(map.ring().advance(&mut hold, seen), Ok(()), "somebody else turned it");

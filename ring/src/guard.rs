@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::private::{Alarm, Trouble};
-use crate::sync::{Atomic, at};
+use crate::sync::{Atomic, at, fence_at};
 use atomic::Ordering::{Acquire, Relaxed, Release};
 use std::io;
 use std::sync::OnceLock;
@@ -24,8 +24,8 @@ static GUARDED: [Guarded; PLACES] =
 /// A place that is taken and not filled in yet; no mapping begins there.
 const TAKEN: u64 = 1;
 
-/// What SIGBUS did before the guard.
-static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
+/// What SIGBUS did before each time that the guard was installed; the last one counts.
+static BEFORE: [OnceLock<libc::sigaction>; 8] = [const { OnceLock::new() }; 8];
 
 /// From now on a ring whose file is cut short under a mapping of this process is an error, not the end of the process.
 ///
@@ -33,10 +33,11 @@ static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
 /// to do with a ring. Rings that are already open are guarded too. Reading then fails with
 /// [`ReadError::Truncated`](crate::ReadError::Truncated). Appends fail with [`AppendError::Damaged`](crate::AppendError); those
 /// in progress at that moment seem to succeed and are lost with the file, which [`Log::is_truncated`](crate::Log::is_truncated)
-/// tells. Not for libraries in other people's programs: signal handlers are the program's own.
+/// tells. A thread that blocks SIGBUS is not helped. Not for libraries in other people's programs: signal handlers are the
+/// program's own.
 ///
 /// # Errors
-/// The kernel refuses the handler.
+/// The kernel refuses the handler, or others have replaced it eight times.
 pub fn guard_mappings() -> io::Result<()> {
     let mut action: libc::sigaction = empty_action();
     action.sa_sigaction = on_bus_error as extern "C" fn(_, _, _) as libc::sighandler_t;
@@ -50,7 +51,9 @@ pub fn guard_mappings() -> io::Result<()> {
         return Ok(());
     }
     // The handler may run as soon as it is there.
-    let _ = BEFORE.set(before);
+    if BEFORE.iter().all(|place| place.set(before).is_err()) {
+        return Err(io::Error::other("too many handlers for SIGBUS"));
+    }
     // SAFETY: the handler makes async-signal-safe calls alone.
     match unsafe { libc::sigaction(libc::SIGBUS, &action, std::ptr::null_mut()) } {
         0 => Ok(()),
@@ -80,11 +83,19 @@ pub(crate) fn leave(place: usize) {
 extern "C" fn on_bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: SA_SIGINFO: the kernel hands in the signal's own description.
     let about = unsafe { &*info };
-    // SAFETY: a SIGBUS has an address.
+    if about.si_code <= 0 {
+        // Sent by a process: no memory is in question.
+        return pass_on(signal, info, context);
+    }
+    // SAFETY: a SIGBUS of the kernel has an address.
     let address = unsafe { about.si_addr() } as u64;
     let hit = GUARDED.iter().find_map(|place| {
-        let (base, len) = (place.base.load(at("guard:find", Acquire)), place.len.load(Relaxed));
-        (base > TAKEN && (base..base + len).contains(&address)).then(|| (base, len, place.alarm.load(Relaxed)))
+        let base = place.base.load(at("guard:find", Acquire));
+        let (len, alarm) = (place.len.load(Relaxed), place.alarm.load(Relaxed));
+        fence_at("guard:find", Acquire);
+        // A place that changes hands is not that of the mapping that was touched.
+        let whole = base > TAKEN && place.base.load(Relaxed) == base;
+        (whole && (base..base + len).contains(&address)).then_some((base, len, alarm))
     });
     if let Some((base, len, alarm)) = hit {
         // Empty memory in place of all of the mapping: what is left of the file is no ring any more.
@@ -103,12 +114,19 @@ extern "C" fn on_bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, cont
 
 /// Lets the handler that was there before have the signal, or dies of it.
 fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let before = BEFORE.get().copied().unwrap_or_else(empty_action);
+    let before = BEFORE.iter().rev().find_map(OnceLock::get).copied().unwrap_or_else(empty_action);
+    // SAFETY: the kernel's own description of the signal.
+    let sent = unsafe { &*info }.si_code <= 0;
     match before.sa_sigaction {
+        libc::SIG_IGN if sent => {}
         libc::SIG_DFL | libc::SIG_IGN => {
-            // The instruction that faulted comes again, and nobody stands in the way then.
             // SAFETY: restores the default action.
             unsafe { libc::sigaction(signal, &empty_action(), std::ptr::null_mut()) };
+            // A fault comes again by itself, and nobody stands in the way then.
+            if sent {
+                // SAFETY: a signal to ourselves.
+                unsafe { libc::raise(signal) };
+            }
         }
         handler if before.sa_flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: SA_SIGINFO says that the address is a function of these three arguments.

@@ -7,7 +7,7 @@ use crate::copy::Body;
 use crate::error::{AppendError, Error, TooManyWriters};
 use crate::level::Level;
 use crate::liveness::owner_word;
-use crate::lock::SlotLock;
+use crate::lock::{SlotLock, Taken};
 use crate::map::{Identity, Mapping};
 use crate::pool::{Borrowed, Lease, Pool};
 use crate::process::{ForkPage, KeepErrno, comm, effective_uid, pid_of, place, set_place, tid};
@@ -15,6 +15,9 @@ use crate::ring::Ring;
 use crate::writer::Draft;
 use atomic::Ordering::Relaxed;
 use std::path::Path;
+
+/// Slots whose lock may be busy before one is claimed without.
+const BUSY_SLOTS: u32 = 4;
 
 /// What both handles have: the mapped ring and who we are.
 struct Attached {
@@ -46,12 +49,22 @@ impl Attached {
         let process = self.process.process();
         let ring = self.ring();
         let owner = owner_word(ring.header, &process);
-        let mut lock = None;
+        let (mut lock, mut busy) = (None, 0);
         let hold = ring.claim(|slot| {
             // The lock of a slot that somebody else got goes first.
             lock = None;
-            lock = self.map.lock(slot);
-            if lock.is_some() { owner.locked() } else { owner }
+            match self.map.lock(slot) {
+                Taken::Lock(taken) => {
+                    lock = Some(taken);
+                    Some(owner.locked())
+                }
+                // Another slot then; but not for ever, for a reader can keep all of them busy.
+                Taken::Busy if busy < BUSY_SLOTS => {
+                    busy += 1;
+                    None
+                }
+                Taken::Busy | Taken::NoLocks => Some(owner),
+            }
         })?;
         let slot = &ring.slots[hold.slot];
         let (name, _) = comm();

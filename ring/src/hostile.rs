@@ -119,8 +119,9 @@ fn images() -> Vec<Image> {
             let per_page = geometry.index_len() as usize;
             let lap = per_page * geometry.page_count() as usize;
             let fill = [2, lap / 2, lap + 1, 2 * lap - 1, 0][(shape + variant) % 5];
-            let mut holds: Vec<Hold> =
-                (1..=geometry.slot_count()).map(|i| ring.claim(|_| OwnerWord::new(i, 0, 0, 9)).unwrap()).collect();
+            let mut holds: Vec<Hold> = (1..=geometry.slot_count())
+                .map(|i| ring.claim(|_| Some(OwnerWord::new(i, 0, 0, 9))).unwrap())
+                .collect();
             let writers = holds.len();
             for i in 0..fill {
                 let hold = &mut holds[i % writers];
@@ -335,7 +336,7 @@ fn run(case: &Case, image: &Image, memories: &mut [Guarded; 2], buf: &mut [u64])
     }
 
     judged.store(0, Ordering::Relaxed);
-    let hold = ring.claim(|_| OwnerWord::new(6, 0, 0, 9));
+    let hold = ring.claim(|_| Some(OwnerWord::new(6, 0, 0, 9)));
     assert!(judged.load(Ordering::Relaxed) <= 2 * verdicts);
     if let Ok(mut hold) = hold {
         for i in 0..rng.below(2 * image.geometry.index_len().min(6) as u64 + 2) {

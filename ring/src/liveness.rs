@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::evidence::{Evidence, Life, Verdict};
+use crate::evidence::{Evidence, Verdict};
 use crate::layout::{Header, NAMESPACES};
 use crate::lock::LockFile;
 use crate::process::{ForkPage, KeepErrno, Probe, Process, Stat, image, probe, proc_is_ours};
@@ -48,25 +48,24 @@ impl Liveness {
     /// /proc; else by its process.
     pub(crate) fn judge(&self, header: &Header, slot: usize, owner: OwnerWord) -> Verdict {
         let _errno = KeepErrno::new();
-        if self.other_boot {
-            return Evidence::OtherBoot.into();
-        }
-        let Some(locks) = self.locks.as_ref().filter(|_| owner.is_locked()) else {
-            return by_process(header, owner).into();
-        };
-        if self.frees
-            && let Some(lock) = locks.keep_out(slot)
+        if owner.is_locked()
+            && let Some(locks) = &self.locks
         {
-            return Verdict::locked(Evidence::LockReleased, lock);
+            if self.frees
+                && let Some(lock) = locks.keep_out(slot)
+            {
+                return Verdict::locked(Evidence::LockReleased, lock);
+            }
+            // While the lock is held its memory is there, and with it somebody who can write, whatever became of the
+            // process, and whichever boot this seems to be.
+            match locks.is_held(slot) {
+                Some(true) => return Evidence::LockHeld.into(),
+                Some(false) if self.frees => return Evidence::NotTold.into(),
+                Some(false) if !self.other_boot => return Evidence::LockReleased.into(),
+                _ => {}
+            }
         }
-        let held = locks.is_held(slot);
-        if !self.frees && held == Some(false) {
-            return Evidence::LockReleased.into();
-        }
-        let evidence = by_process(header, owner);
-        // While the lock is held its memory is there, and with it somebody who can write, whatever became of the process.
-        let evidence = if held.is_some() && evidence.life() != Life::Alive { Evidence::LockHeld } else { evidence };
-        evidence.into()
+        if self.other_boot { Evidence::OtherBoot.into() } else { by_process(header, owner).into() }
     }
 }
 

@@ -58,21 +58,28 @@ impl LockFile {
         self.identity
     }
 
+    /// The file, if it is still the one that is mapped and its locks tell the truth.
     fn open(&self) -> Option<Descriptor> {
         let file = Descriptor::open(self.path.as_ref()?, self.flags)?;
-        (file.identity()? == self.identity).then_some(file)
+        (file.identity()? == self.identity && !file.file_system().is_none_or(is_elsewhere)).then_some(file)
     }
 
-    /// Takes the lock of `slot`. `None`: somebody has it, or locks do not tell the truth on this file system.
-    pub(crate) fn take(&self, slot: usize) -> Option<SlotLock> {
-        let file = self.open()?;
-        if file.file_system().is_none_or(is_remote) || !file.lock(libc::F_WRLCK, byte(slot)) {
-            return None;
+    /// Takes the lock of `slot`.
+    pub(crate) fn take(&self, slot: usize) -> Taken {
+        let Some(file) = self.open() else { return Taken::NoLocks };
+        if !file.lock(libc::F_WRLCK, byte(slot)) {
+            return Taken::Busy;
         }
-        let lock = SlotLock(file.pin()?);
+        // A byte that nobody else has any use for: what holds it holds the slot's too, and is us.
+        let probe = PROBES_AT + (random() >> 24) as i64;
+        let pinned = if file.lock(libc::F_WRLCK, probe) { file.pin() } else { None };
+        let Some(lock) = pinned.map(SlotLock) else { return Taken::NoLocks };
         drop(file);
-        // Where the mapping does not keep the file that was locked (overlayfs), the lock is gone with the descriptor.
-        self.is_held(slot)?.then_some(lock)
+        // Where the mapping does not keep the file that was locked, the locks are gone with the descriptor.
+        match self.open().and_then(|file| file.is_locked_against(libc::F_RDLCK, probe)) {
+            Some(true) => Taken::Lock(lock),
+            _ => Taken::NoLocks,
+        }
     }
 
     /// Does somebody hold the lock of `slot`? Disturbs nobody, and readers' own locks do not count.
@@ -87,13 +94,48 @@ impl LockFile {
     }
 }
 
+/// What came of taking a lock.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    Lock(SlotLock),
+    /// Somebody has a lock on the byte: for a moment who takes or frees the slot, for longer who wants to annoy us.
+    Busy,
+    /// Locks on this file do not last as long as a mapping, or it cannot be found again.
+    NoLocks,
+}
+
+/// Beyond the bytes of all slots, 2^40 bytes for tests of locks.
+const PROBES_AT: i64 = 1 << 41;
+
 fn byte(slot: usize) -> i64 {
     LOCKS_AT + slot as i64
 }
 
-/// File systems whose locks another machine keeps, and can lose: NFS, SMB, CIFS, 9P, FUSE, Ceph, AFS, Coda.
-fn is_remote(file_system: u32) -> bool {
-    const REMOTE: [u32; 8] =
-        [0x6969, 0xfe53_4d42, 0xff53_4d42, 0x0102_1997, 0x6573_5546, 0x00c3_6400, 0x5346_414f, 0x7375_7245];
-    REMOTE.contains(&file_system)
+/// 64 bits that differ from one call to the next, in whichever process; no system call that could fail.
+fn random() -> u64 {
+    let here = std::ptr::from_ref(&()) as u64;
+    let seed = crate::clock::monotonic_ns() ^ here.rotate_left(32) ^ (std::process::id() as u64) << 40;
+    seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
+/// File systems whose locks another machine keeps and can lose, or that show an inode of another file system and have locks
+/// of their own for it: NFS, SMB, CIFS, 9P, FUSE, Ceph, AFS, Coda, Lustre, GFS2, OCFS2, vboxsf, overlayfs, eCryptfs.
+fn is_elsewhere(file_system: u32) -> bool {
+    const ELSEWHERE: [u32; 14] = [
+        0x6969,
+        0xfe53_4d42,
+        0xff53_4d42,
+        0x0102_1997,
+        0x6573_5546,
+        0x00c3_6400,
+        0x5346_414f,
+        0x7375_7245,
+        0x0bd0_0bd0,
+        0x0116_1970,
+        0x7461_636f,
+        0x786f_4256,
+        0x794c_7630,
+        0xf15f,
+    ];
+    ELSEWHERE.contains(&file_system)
 }

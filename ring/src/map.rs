@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::evidence::Verdict;
 use crate::layout::{FORMAT_VERSION, Geometry, HEADER_LEN, Header, MAGIC, PAGE_HEADER_WORDS, SLOT_LEN, Slot};
 use crate::liveness::Liveness;
-use crate::lock::{LockFile, SlotLock};
+use crate::lock::{LockFile, Taken};
 use crate::private::{Alarm, PrivateCopy, Trouble};
 use crate::process::effective_uid;
 use crate::ring::{Look, Ring};
@@ -21,6 +21,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How to make a ring.
 ///
@@ -162,13 +163,16 @@ impl Create {
     }
 }
 
+/// How the extension of a temporary name begins; 16 hexadecimal digits follow.
+pub(crate) const TEMPORARY: &str = "lapwing-new-";
+
 /// A temporary name, removed when it goes out of scope; a process killed meanwhile leaves it, and no lock on the file.
 struct Temporary(PathBuf);
 
 impl Temporary {
     fn open(path: &Path) -> Result<(File, Self), Error> {
         let random = random().map_err(|error| os_error(path, "read /dev/urandom", error))?;
-        let name = path.with_added_extension(format!("{:016x}", random[0]));
+        let name = path.with_added_extension(format!("{TEMPORARY}{:016x}", random[0]));
         let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).custom_flags(flags).mode(0o600).open(&name);
@@ -425,18 +429,18 @@ pub enum Access {
 
 /// An open ring: its words, and what is needed to trust them.
 pub(crate) struct Mapping {
-    /// Borrows from the boxes below and from `raw`; the lifetime is a lie that [`Mapping::ring`] takes back.
+    /// Borrows from what is shared below and from `raw`; the lifetime is a lie that [`Mapping::ring`] takes back.
     ring: Ring<'static>,
     path: PathBuf,
     access: Access,
     locks: LockFile,
-    alarm: Box<Alarm>,
+    alarm: Arc<Alarm>,
     /// Its place among the guarded mappings.
     guarded: Option<usize>,
     #[allow(dead_code, reason = "owns what `ring` borrows")]
-    judge: Box<JudgeFn>,
+    judge: Arc<JudgeFn>,
     #[allow(dead_code, reason = "owns what `ring` borrows")]
-    fetch: Option<Box<FetchFn>>,
+    fetch: Option<Arc<FetchFn>>,
     #[allow(dead_code, reason = "owns the memory that `ring` borrows")]
     raw: MmapRaw,
 }
@@ -492,12 +496,12 @@ impl Mapping {
             Access::Copied => options.no_reserve_swap().map_anon().map(MmapRaw::from),
         };
         let raw = raw.map_err(|error| os_error(path, "map", error))?;
-        let alarm = Box::new(Alarm::new());
-        let fetch: Option<Box<FetchFn>> = (access == Access::Copied).then(|| {
+        let alarm = Arc::new(Alarm::new());
+        let fetch: Option<Arc<FetchFn>> = (access == Access::Copied).then(|| {
             // SAFETY: private memory of this length, looked at through the ring's atomics alone; it and the alarm go when
             // the `Mapping` goes, and the copy with them.
-            let copy = unsafe { PrivateCopy::new(file, geometry, raw.as_mut_ptr(), &raw const *alarm) };
-            Box::new(move |part| copy.fetch(part)) as Box<FetchFn>
+            let copy = unsafe { PrivateCopy::new(file, geometry, raw.as_mut_ptr(), Arc::as_ptr(&alarm)) };
+            Arc::new(move |part| copy.fetch(part)) as Arc<FetchFn>
         });
         let of = (meta.dev(), meta.ino());
         let liveness = Liveness {
@@ -505,14 +509,14 @@ impl Mapping {
             other_boot: identity.is_of_another_boot(),
             frees: write,
         };
-        let judge: Box<JudgeFn> = Box::new(move |header, slot, owner| liveness.judge(header, slot, owner));
+        let judge: Arc<JudgeFn> = Arc::new(move |header, slot, owner| liveness.judge(header, slot, owner));
         // SAFETY: `raw` maps `geometry.file_len()` bytes from its start, page-aligned, and lives as long as the `Mapping`
         // that it is stored in; `Mapping::ring` gives the view out for no longer than that.
         let mut ring = unsafe { view(raw.as_mut_ptr(), geometry, identity.clock) };
-        // SAFETY: the box is stored beside the ring and never replaced, and what is in a box does not move.
-        ring.judge = unsafe { &*std::ptr::from_ref(&*judge) };
+        // SAFETY: stored beside the ring and never replaced, and what is in an Arc does not move.
+        ring.judge = unsafe { &*Arc::as_ptr(&judge) };
         // SAFETY: as above.
-        ring.fetch = fetch.as_deref().map(|fetch| unsafe { &*std::ptr::from_ref(fetch) });
+        ring.fetch = fetch.as_ref().map(|fetch| unsafe { &*Arc::as_ptr(fetch) });
         let guarded = match access {
             Access::Mapped => crate::guard::enter(raw.as_ptr() as usize, len, &alarm),
             Access::Copied => None,
@@ -528,7 +532,7 @@ impl Mapping {
     }
 
     /// Takes the lock of a slot that is about to be claimed, where that tells the truth.
-    pub(crate) fn lock(&self, slot: usize) -> Option<SlotLock> {
+    pub(crate) fn lock(&self, slot: usize) -> Taken {
         self.locks.take(slot)
     }
 

@@ -52,7 +52,7 @@ impl Stage {
     /// Claims a slot for `pid`; in the main thread, before the others run.
     fn attach(self: &Arc<Self>, pid: u32) -> Writer {
         let owner = OwnerWord::new(pid, 0, 0, 0);
-        let hold = self.with(|ring| ring.claim(|_| owner).unwrap());
+        let hold = self.with(|ring| ring.claim(|_| Some(owner)).unwrap());
         Writer { hold: Hold { introduced: Hold::NEVER, ..hold }, stage: self.clone(), pid }
     }
 

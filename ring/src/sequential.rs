@@ -136,7 +136,7 @@ proptest! {
         let owner = OwnerWord::new(7, 0, 0, 1);
         // An idle slot whose counter is about to wrap.
         ring.slots[0].announce.store(bytemuck::cast(announced << 49), atomic::Ordering::Relaxed);
-        let mut hold = Hold { introduced: Hold::NEVER, ..ring.claim(|_| owner).unwrap() };
+        let mut hold = Hold { introduced: Hold::NEVER, ..ring.claim(|_| Some(owner)).unwrap() };
         let mut reference =
             Reference { geometry, pages: VecDeque::from([VecDeque::new()]), words: 0, next_seq: first_seq };
         let follower = || Follower { cursor: Cursor::at(first_seq), start: first_seq, seq: first_seq };
@@ -203,7 +203,7 @@ fn a_ring_of_128_kib_holds_more_than_971_records_of_100_bytes() {
     let heap = HeapRing::new(geometry, 1, 0);
     let alive = |_: &_, _, _| Evidence::Running.into();
     let ring = heap.ring(Body::BEST, &alive);
-    let mut hold = ring.claim(|_| OwnerWord::new(7, 0, 0, 1)).unwrap();
+    let mut hold = ring.claim(|_| Some(OwnerWord::new(7, 0, 0, 1))).unwrap();
     let mut held = Vec::new();
     for seq in 0..5000u64 {
         ring.append(&mut hold, (7, 7), &Draft::new(Level::INFO), &[&[b'x'; 100]]).unwrap();
@@ -219,7 +219,7 @@ fn a_caller_cannot_forge_fields_by_their_flag() {
     let heap = HeapRing::new(Geometry::tiny(2, 3, 30, 1), 1, 0);
     let alive = |_: &_, _, _| Evidence::Running.into();
     let ring = heap.ring(Body::BEST, &alive);
-    let mut hold = Hold { introduced: Hold::NEVER, ..ring.claim(|_| OwnerWord::new(7, 0, 0, 1)).unwrap() };
+    let mut hold = Hold { introduced: Hold::NEVER, ..ring.claim(|_| Some(OwnerWord::new(7, 0, 0, 1))).unwrap() };
     let draft = Draft { flags: Flags::FIELDS | Flags::CONT, ..Draft::new(Level::INFO) };
     ring.append(&mut hold, (7, 7), &draft, &[b"\x01\0text"]).unwrap();
     let mut buf = [0; 64];

@@ -24,18 +24,19 @@ impl Slot {
 impl Ring<'_> {
     /// Claims a slot: a free one, else one of somebody dead, else one that nobody has used yet. In this order, so that a
     /// scan of the slots in use stays as short as there are writers alive at once. `owner_of` gives the word that owns a
-    /// slot, just before it is claimed.
+    /// slot, just before it is claimed, or wants another slot.
     ///
     /// # Errors
     /// All slots belong to owners not proven dead.
-    pub(crate) fn claim(&self, mut owner_of: impl FnMut(usize) -> OwnerWord) -> Result<Hold, TooManyWriters> {
+    pub(crate) fn claim(&self, mut owner_of: impl FnMut(usize) -> Option<OwnerWord>) -> Result<Hold, TooManyWriters> {
         // Every turn frees a slot or adds one; more of them only where somebody takes each one before us.
         for _ in 0..2 * self.slots.len() + 2 {
             let high = self.header.slots_high.load(Relaxed);
             let used = &self.slots[..(high as usize).min(self.slots.len())];
             for (i, slot) in used.iter().enumerate() {
                 if slot.owner.load(Relaxed).is_free()
-                    && let Some(hold) = self.take(i, owner_of(i))
+                    && let Some(owner) = owner_of(i)
+                    && let Some(hold) = self.take(i, owner)
                 {
                     return Ok(hold);
                 }
@@ -47,7 +48,7 @@ impl Ring<'_> {
             if freed {
                 continue;
             }
-            if used.len() == self.slots.len() {
+            if used.len() == self.slots.len() && !used.iter().any(|slot| slot.owner.load(Relaxed).is_free()) {
                 break;
             }
             // A scan must see the mark before it can miss our announcement: HEAD carries it there, as it does the

@@ -77,8 +77,12 @@ pub(crate) fn stat(map: &Mapping, identity: Identity) -> Result<Stat, ReadError>
     let used = (ring.header.slots_high.load(Relaxed) as usize).min(ring.slots.len());
     let writers = ring.slots[..used].iter().enumerate().filter_map(|(i, slot)| {
         let owner = slot.owner.load(Relaxed);
-        let evidence = (!owner.is_free()).then(|| ring.judge(i, owner).evidence)?;
-        // Who gave the slot back while we asked is not dead.
+        let mut evidence = (!owner.is_free()).then(|| ring.judge(i, owner).evidence)?;
+        if evidence.life() == Life::Dead {
+            // Who gave the slot back while we asked is not dead, nor who has it again.
+            ring.look(Look::Writers);
+            evidence = ring.judge(i, owner).evidence;
+        }
         (slot.owner.load(Relaxed) == owner).then(|| {
             let name = slot.name();
             WriterStat {

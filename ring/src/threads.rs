@@ -58,7 +58,7 @@ fn every_reader_accounts_for_every_record_of_threads_that_write_at_once() {
         std::thread::scope(|scope| {
             for writer in 0..WRITERS {
                 scope.spawn(move || {
-                    let mut hold = ring.claim(|_| OwnerWord::new(writer + 1, 0, 0, 1)).unwrap();
+                    let mut hold = ring.claim(|_| Some(OwnerWord::new(writer + 1, 0, 0, 1))).unwrap();
                     for n in 0..RECORDS {
                         let who = (writer + 1, 7);
                         ring.append(&mut hold, who, &Draft::new(Level::INFO), &[&text(writer, n)]).unwrap();

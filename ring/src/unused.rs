@@ -4,7 +4,7 @@
 
 use crate::error::{Error, ReadError};
 use crate::layout::MAGIC;
-use crate::map::{Access, Identity, Mapping, identify, open_regular, os_error};
+use crate::map::{Access, Identity, Mapping, TEMPORARY, identify, open_regular, os_error};
 use crate::process::effective_uid;
 use crate::stat::{Stat, stat};
 use std::fs::{File, Metadata, TryLockError};
@@ -91,9 +91,9 @@ impl Leftover {
     }
 }
 
-/// The ring for which `path` is a temporary name: that name without its 16 hexadecimal digits.
+/// The ring for which `path` is a temporary name.
 fn ring_of(path: &Path) -> Option<PathBuf> {
-    let digits = path.extension()?.as_bytes();
+    let digits = path.extension()?.as_bytes().strip_prefix(TEMPORARY.as_bytes())?;
     let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     (digits.len() == 16 && digits.iter().all(is_digit)).then(|| path.with_extension(""))
 }
@@ -106,9 +106,9 @@ fn is_unwritten(file: &File, path: &Path, meta: &Metadata) -> io::Result<bool> {
         words.read_exact(&mut first)?;
     }
     if u64::from_le_bytes(first) == MAGIC {
-        let Ok(identity) = identify(file, path, meta) else { return Ok(true) };
+        let Ok(identity) = identify(file, path, meta) else { return Ok(false) };
         let map = copied(file, path, meta, &identity).map_err(io::Error::other)?;
-        return Ok(map.ring().bounds().is_none_or(|bounds| bounds.next_seq == 0));
+        return Ok(map.ring().bounds().is_some_and(|bounds| bounds.next_seq == 0));
     }
     for byte in first.into_iter().map(Ok).chain(words.bytes()) {
         if byte? != 0 {

@@ -57,6 +57,18 @@ fn actor() {
         "writer" => append_after_a_cut(path, words[2].parse().unwrap()),
         "chain" => pass_on_what_is_not_ours(path),
         "default" => die_of_what_is_not_ours(path),
+        "sent" => {
+            // In place of the handler that Rust installs to tell a stack overflow.
+            // SAFETY: the default action.
+            unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };
+            guard_mappings().unwrap();
+            // SAFETY: a signal to ourselves.
+            unsafe { libc::raise(libc::SIGBUS) };
+        }
+        "later" => {
+            guard_mappings().unwrap();
+            pass_on_what_is_not_ours(path);
+        }
         _ => panic!("{role}"),
     }
     println!("\nsaid done");
@@ -181,7 +193,9 @@ fn a_guarded_writer_gets_an_error_wherever_the_file_is_cut() {
 fn other_peoples_bus_errors_go_where_they_went_before() {
     let file = TestRing::new("chain");
     assert_done(&act("chain", &file.0, 0));
+    assert_done(&act("later", &file.0, 0));
     assert_eq!(act("default", &file.0, 0).status.signal(), Some(libc::SIGBUS), "nobody was there to have it");
+    assert_eq!(act("sent", &file.0, 0).status.signal(), Some(libc::SIGBUS), "who is sent one dies of it");
 }
 
 #[test]

@@ -73,6 +73,17 @@ impl Sandbox {
     }
 }
 
+/// A test that fails must not leave processes behind: they would keep its output open.
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            if std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == self.folder.path()) {
+                let _ = Command::new("kill").arg("-9").arg(entry.file_name()).status();
+            }
+        }
+    }
+}
+
 pub struct Done {
     pub code: i32,
     pub stdout: String,

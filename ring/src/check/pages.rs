@@ -258,7 +258,7 @@ impl Look {
                 let Some(tally) = &mut self.tally else { return };
                 if gone {
                     tally.uncommitted -= 1;
-                    tally.overwritten += 1;
+                    tally.overwritten = tally.overwritten.saturating_add(1);
                 } else if committed {
                     tally.uncommitted -= 1;
                     tally.readable += 1;

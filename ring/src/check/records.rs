@@ -107,7 +107,7 @@ impl Look {
         let at = offset_of_page(geometry, page.epoch);
         let copied = words.words(at, geometry.page_words());
         let gone = |tally: &mut Tally| {
-            tally.overwritten += count.unwrap_or(0) as u64;
+            tally.overwritten = tally.overwritten.saturating_add(count.unwrap_or(0) as u64);
             count.unwrap_or(0)
         };
         let Some(copied) = copied else {
