@@ -1,9 +1,11 @@
 //! Lets programs that do not know the ring write to it.
 //!
 //! [`lines`] cuts text into records, [`environment`] is what `lapwing run` tells the library that it preloads,
-//! [`identity`] tells files apart, [`program`] says whether a program can be captured at all. The hooks themselves are in
-//! `preload/`, a package of its own, so that nobody who links this one gets his `write` replaced.
+//! [`identity`] tells files apart, [`program`] says whether a program can be captured at all, [`calm`] keeps our part of a
+//! foreign program's call apart from it. The hooks themselves are in `preload/`, a package of its own, so that nobody who
+//! links this one gets his `write` replaced.
 
+pub mod calm;
 pub mod environment;
 pub mod identity;
 pub mod lines;

@@ -1,9 +1,9 @@
 //! From what a program writes to records in the ring.
 #![allow(unsafe_code)]
 
-use crate::calm::apart;
 use crate::state::State;
 use lapwing_ring::{Draft, Flags, Level, Log, Source};
+use lapwing_writer_shim::calm::apart;
 use lapwing_writer_shim::environment::{Stream, Streams};
 use lapwing_writer_shim::lines::{self, Lines};
 use libc::{c_int, iovec, ssize_t};

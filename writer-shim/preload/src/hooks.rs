@@ -5,10 +5,10 @@
 //! a real function has anything to clean up behind it, not even in an unoptimised build: no closures, no generics.
 #![allow(unsafe_code, clippy::missing_safety_doc)]
 
-use crate::calm::set_errno;
 use crate::capture::{divert, leave, tee};
 use crate::real;
 use crate::state::State;
+use lapwing_writer_shim::calm::set_errno;
 use libc::{FILE, c_char, c_int, c_uint, c_void, iovec, size_t, ssize_t};
 
 type Strings = *const *const c_char;

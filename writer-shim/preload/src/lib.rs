@@ -14,7 +14,6 @@
 // In a test build of this file the hooks are not there to be called.
 #![cfg_attr(test, allow(dead_code, non_snake_case))]
 
-mod calm;
 mod capture;
 mod hooks;
 mod real;

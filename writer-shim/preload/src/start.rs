@@ -1,11 +1,11 @@
 //! The constructor, which decides whether anything is captured in this process, and the destructor.
 #![allow(unsafe_code)]
 
-use crate::calm::apart;
 use crate::capture::{Capture, end, introduce};
 use crate::state::State;
 use crate::{real, stdio};
 use lapwing_ring::Log;
+use lapwing_writer_shim::calm::apart;
 use lapwing_writer_shim::environment::{Buffer, Environment};
 use lapwing_writer_shim::lines::limit_for;
 use std::ffi::{CStr, c_char};

@@ -1,5 +1,5 @@
-//! Our own part of a hook, kept apart from the program's: no panic leaves it, errno is as before, and the thread cannot be
-//! cancelled inside it.
+//! Our own part of a call that a foreign program makes, kept apart from the program's: no panic leaves it, errno is as
+//! before, and the thread cannot be cancelled inside it. For hooks and for the C library.
 #![allow(unsafe_code)]
 
 use libc::c_int;
@@ -11,11 +11,12 @@ unsafe extern "C" {
     fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
 }
 
-/// Runs `ours`; `None` if it panicked.
+/// Runs `ours`; `None` if it panicked. Safe in signal handlers, as far as `ours` is.
 ///
 /// Cancelling unwinds the stack, and the ring's cold paths open files, which are places to be cancelled at. The real calls
-/// stay outside: there a thread may be cancelled as ever.
-pub(crate) fn apart<R>(ours: impl FnOnce() -> R) -> Option<R> {
+/// of a hook stay outside: there a thread may be cancelled as ever.
+#[inline]
+pub fn apart<R>(ours: impl FnOnce() -> R) -> Option<R> {
     let errno = errno();
     let mut cancel = 0;
     // SAFETY: room for the old state; changes a flag of this thread.
@@ -27,14 +28,15 @@ pub(crate) fn apart<R>(ours: impl FnOnce() -> R) -> Option<R> {
     result
 }
 
-pub(crate) fn errno() -> c_int {
+fn errno() -> c_int {
     // SAFETY: no preconditions.
     let place = unsafe { libc::__errno_location() };
     // SAFETY: the thread's own errno, there as long as the thread.
     unsafe { *place }
 }
 
-pub(crate) fn set_errno(errno: c_int) {
+/// Sets the calling thread's errno.
+pub fn set_errno(errno: c_int) {
     // SAFETY: no preconditions.
     let place = unsafe { libc::__errno_location() };
     // SAFETY: the thread's own errno, there as long as the thread.
