@@ -3,7 +3,7 @@
 use crate::args::LogArgs;
 use crate::failure::Failure;
 use lapwing_ring::{AppendError, Draft, Field, Flags, Level, Log, Purpose, Source};
-use lapwing_writer_shim::lines::{Lines, limit_for};
+use lapwing_writer_shim::lines::{Lines, limit_beside, pieces};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
@@ -12,9 +12,7 @@ pub fn log(args: &LogArgs) -> Result<ExitCode, Failure> {
     let log = args.ring.location(Purpose::Write).open_log()?;
     let tag = args.tag.as_ref().map(|tag| Field::Tag(tag.as_bytes()));
     let fields = tag.as_slice();
-    // What the tag takes is not there for the text: one byte of kind and two of length in front of it.
-    let tag_len = args.tag.as_ref().map_or(0, |tag| tag.len() + 3);
-    let limit = limit_for(log.max_body().saturating_sub(tag_len));
+    let limit = limit_beside(log.max_body(), args.tag.as_ref().map(|tag| tag.as_bytes()));
     let mut appender = Appender { log, fields, refused: 0, last: None };
     if args.text.is_empty() {
         let mut lines = Lines::new(limit);
@@ -23,12 +21,8 @@ pub fn log(args: &LogArgs) -> Result<ExitCode, Failure> {
         lines.flush(|text, level, flags| appender.append(text, level, flags));
     } else {
         let words: Vec<&[u8]> = args.text.iter().map(|word| word.as_bytes()).collect();
-        let mut text = &words.join(&b' ')[..];
-        while let Some((now, rest)) = text.split_at_checked(limit).filter(|(_, rest)| !rest.is_empty()) {
-            appender.append(&[now], args.level, Flags::CONT);
-            text = rest;
-        }
-        appender.append(&[text], args.level, Flags::NONE);
+        let text = words.join(&b' ');
+        pieces(&text, limit, Flags::NONE, |now, flags| appender.append(&[now], args.level, flags));
     }
     if appender.log.is_truncated() {
         return Err(Failure::Truncated { path: appender.log.path().to_owned() });

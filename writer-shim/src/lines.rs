@@ -34,6 +34,25 @@ pub const fn limit_for(max_body: usize) -> usize {
     }
 }
 
+/// As [`limit_for`], where every record has this tag as well.
+pub fn limit_beside(max_body: usize, tag: Option<&[u8]>) -> usize {
+    // One byte of kind and two of length stand in front of it.
+    limit_for(max_body.saturating_sub(tag.map_or(0, |tag| tag.len() + 3)))
+}
+
+/// Hands out a text in pieces of at most `limit` bytes: [`Flags::CONT`] on all but the last, which has the flags `end`. An
+/// empty text is one piece.
+#[inline]
+pub fn pieces(mut text: &[u8], limit: usize, end: Flags, mut each: impl FnMut(&[u8], Flags)) {
+    let limit = limit.max(1);
+    while text.len() > limit {
+        let (now, rest) = text.split_at(limit);
+        each(now, Flags::CONT);
+        text = rest;
+    }
+    each(text, end);
+}
+
 /// The unfinished line of one stream.
 ///
 /// A sink gets each record: its text in one or two pieces, its level and its flags. Full lines that lie in the caller's
@@ -202,16 +221,11 @@ pub fn split(text: &[u8], limit: usize, mut sink: impl FnMut(&[&[u8]], Level, Fl
 /// Hands out a line that lies in one piece.
 #[inline]
 fn whole(line: &[u8], usual: Level, limit: usize, end: Flags, sink: &mut impl FnMut(&[&[u8]], Level, Flags)) {
-    let (level, mut text) = match prefix(&line[..line.len().min(LONGEST_PREFIX)]) {
+    let (level, text) = match prefix(&line[..line.len().min(LONGEST_PREFIX)]) {
         Prefix::Level(level, len) => (level, &line[len..]),
         Prefix::Unfinished | Prefix::None => (usual, line),
     };
-    while text.len() > limit {
-        let (now, rest) = text.split_at(limit);
-        sink(&[now], level, Flags::CONT);
-        text = rest;
-    }
-    sink(&[text], level, end);
+    pieces(text, limit, end, |now, flags| sink(&[now], level, flags));
 }
 
 enum Prefix {
@@ -377,5 +391,7 @@ mod tests {
     #[test]
     fn limits_leave_room_for_fields_and_stay_in_bounds() {
         assert_eq!([0, 70, 2000, 32767].map(limit_for), [8, 8, 1936, MAX_LINE]);
+        assert_eq!([None, Some(&b""[..]), Some(b"disk")].map(|tag| limit_beside(2000, tag)), [1936, 1933, 1929]);
+        assert_eq!(limit_beside(2000, Some(&[0; 3000])), 8);
     }
 }
