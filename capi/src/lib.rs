@@ -1,0 +1,20 @@
+//! The C library: `liblapwing.so`, `liblapwing.a` and `lapwing.h`, which cbindgen makes out of this crate.
+//!
+//! `error` has the codes, `level` the levels, `writer` the functions of writers. What C calls has the name that C gives
+//! it, and its documentation is for readers of the header.
+//!
+//! Rules for every function: no panic leaves it, errno is as before, the thread cannot be cancelled inside it
+//! (`lapwing_writer_shim::calm`); a number that is no member of an enum is an error and never a value of the enum's type.
+
+mod error;
+mod level;
+mod thread;
+mod writer;
+
+pub use error::{lapwing_error, lapwing_strerror};
+pub use level::lapwing_level;
+pub use thread::lapwing_prepare_thread;
+pub use writer::{
+    LAPWING_MAX_PIECES, lapwing_writer_close, lapwing_writer_max, lapwing_writer_open, lapwing_writer_puts,
+    lapwing_writer_t, lapwing_writer_text, lapwing_writer_write, lapwing_writer_writev,
+};
