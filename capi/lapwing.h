@@ -8,7 +8,7 @@
  *     }
  *
  * Functions that can fail return LAPWING_OK (0) or a negative lapwing_error. errno is as before after every call, no
- * function is a cancellation point, nothing is ever printed.
+ * function is a cancellation point, nothing is ever printed. A thread that can be cancelled asynchronously may call none.
  *
  * Signals: a function marked "signal-safe" may be called in signal handlers, also in one that interrupted the same
  * function. It takes no lock, allocates nothing and never waits. If the library was loaded by dlopen(3), the C library

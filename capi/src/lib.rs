@@ -3,8 +3,9 @@
 //! `error` has the codes, `level` the levels, `writer` the functions of writers. What C calls has the name that C gives
 //! it, and its documentation is for readers of the header.
 //!
-//! Rules for every function: no panic leaves it, errno is as before, the thread cannot be cancelled inside it
-//! (`lapwing_writer_shim::calm`); a number that is no member of an enum is an error and never a value of the enum's type.
+//! Rules for every function: no panic leaves it, errno is as before, and no thread is cancelled inside it
+//! (`lapwing_writer_shim::calm`; what appends has the last two from the ring). A number that is no member of an enum is an
+//! error and never a value of the enum's type.
 
 mod error;
 mod level;

@@ -11,6 +11,7 @@ use lapwing_writer_shim::lines::{limit_beside, pieces};
 use libc::{c_char, c_int, c_void, iovec};
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A ring that is open for writing.
 pub struct lapwing_writer_t {
@@ -45,7 +46,7 @@ pub unsafe extern "C" fn lapwing_writer_open(
     why: *mut c_char,
     why_size: usize,
 ) -> c_int {
-    returned(|| {
+    code(apart(|| {
         lapwing_prepare_thread();
         // SAFETY: room for `why_size` bytes if it is not NULL, says the caller.
         unsafe { put_text(why, why_size, "") };
@@ -69,7 +70,7 @@ pub unsafe extern "C" fn lapwing_writer_open(
                 Err(lapwing_error::from(&error))
             }
         }
-    })
+    }))
 }
 
 /// Appends one record: `size` bytes from `data`, at `level` (1 to 24, see lapwing_level). Its sequence goes to `*seq`, unless
@@ -93,14 +94,14 @@ pub unsafe extern "C" fn lapwing_writer_write(
     size: usize,
     seq: *mut u64,
 ) -> c_int {
-    returned(|| {
+    appended(|| {
         // SAFETY: NULL or open, says the caller.
         let log = unsafe { opened(writer) }?;
         // SAFETY: `size` bytes that stay as they are, says the caller.
         let data = unsafe { bytes(data, size) }?;
-        let appended = log.append(self::level(level)?, data)?;
+        let number = log.append(self::level(level)?, data)?;
         // SAFETY: NULL or room for a number, says the caller.
-        unsafe { put_seq(seq, appended) };
+        unsafe { put_seq(seq, number) };
         Ok(())
     })
 }
@@ -121,7 +122,7 @@ pub unsafe extern "C" fn lapwing_writer_writev(
     count: usize,
     seq: *mut u64,
 ) -> c_int {
-    returned(|| {
+    appended(|| {
         // SAFETY: NULL or open, says the caller.
         let log = unsafe { opened(writer) }?;
         if count > LAPWING_MAX_PIECES || (piece.is_null() && count > 0) {
@@ -136,9 +137,9 @@ pub unsafe extern "C" fn lapwing_writer_writev(
             // SAFETY: its bytes are there and stay as they are, says the caller.
             *place = unsafe { bytes(piece.iov_base, piece.iov_len) }?;
         }
-        let appended = log.append_slices(&Draft::new(self::level(level)?), &payload[..count])?;
+        let number = log.append_slices(&Draft::new(self::level(level)?), &payload[..count])?;
         // SAFETY: NULL or room for a number, says the caller.
-        unsafe { put_seq(seq, appended) };
+        unsafe { put_seq(seq, number) };
         Ok(())
     })
 }
@@ -164,7 +165,7 @@ pub unsafe extern "C" fn lapwing_writer_text(
     size: usize,
     seq: *mut u64,
 ) -> c_int {
-    returned(|| {
+    appended(|| {
         // SAFETY: NULL or open, says the caller.
         let log = unsafe { opened(writer) }?;
         // SAFETY: NULL or a text that ends in a zero, says the caller.
@@ -176,9 +177,9 @@ pub unsafe extern "C" fn lapwing_writer_text(
         let mut result = Ok(0);
         pieces(data, limit_beside(log.max_body(), tag), Flags::NONE, |now, flags| {
             draft.flags = flags;
-            let appended = log.append_slices(&draft, &[now]);
+            let number = log.append_slices(&draft, &[now]);
             if result.is_ok() {
-                result = appended;
+                result = number;
             }
         });
         // SAFETY: NULL or room for a number, says the caller.
@@ -240,11 +241,16 @@ pub unsafe extern "C" fn lapwing_writer_close(writer: *mut lapwing_writer_t) {
     }
 }
 
-/// Runs the body of a function and gives its code.
+/// Runs the body of a function that appends, and gives its code. An append leaves errno alone, and its system calls
+/// are no places to be cancelled at; so nothing but a panic has to be kept in, and this costs next to nothing.
 #[inline(always)]
-fn returned(body: impl FnOnce() -> Result<(), lapwing_error>) -> c_int {
-    let result = apart(body).unwrap_or(Err(LAPWING_E_INTERNAL));
-    result.err().unwrap_or(LAPWING_OK) as c_int
+fn appended(body: impl FnOnce() -> Result<(), lapwing_error>) -> c_int {
+    code(catch_unwind(AssertUnwindSafe(body)).ok())
+}
+
+#[inline(always)]
+fn code(result: Option<Result<(), lapwing_error>>) -> c_int {
+    result.unwrap_or(Err(LAPWING_E_INTERNAL)).err().unwrap_or(LAPWING_OK) as c_int
 }
 
 /// # Safety

@@ -1,7 +1,7 @@
 /*
- * handler RING LIBRARY PREPARE: loads the library by dlopen(3) and writes from signal handlers, in a thread of which the
+ * handler RING LIBRARY PREPARE SMALL: loads the library by dlopen(3) and writes from signal handlers, in a thread of which the
  * library knows nothing if PREPARE is 0. Says how often memory was allocated meanwhile. Then writes in a thread that is being
- * cancelled, and in one whose handlers interrupt its own writing.
+ * cancelled, to the ring SMALL in which somebody died within a record; and in one whose handlers interrupt its own writing.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -11,7 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
@@ -52,6 +56,7 @@ void *memalign(size_t alignment, size_t size)
 }
 
 static int (*writer_open)(const char *, lapwing_writer_t **, char *, size_t);
+static int (*writer_write)(const lapwing_writer_t *, int, const void *, size_t, uint64_t *);
 static int (*writer_puts)(const lapwing_writer_t *, int, const char *, uint64_t *);
 static void (*writer_close)(lapwing_writer_t *);
 static void (*prepare_thread)(void);
@@ -77,14 +82,34 @@ static void *fresh(void *prepare)
     return NULL;
 }
 
-static void *cancelled(void *result)
+/* A child that dies in the middle of a record: there is no memory where its text should be. */
+static void die_writing(const char *ring)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit none = { 0, 0 };
+        setrlimit(RLIMIT_CORE, &none);
+        void *nothing = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        lapwing_writer_t *own;
+        if (writer_open(ring, &own, NULL, 0) == LAPWING_OK)
+            writer_write(own, LAPWING_INFO, nothing, 100, NULL);
+        _exit(1);
+    }
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) != child || !WIFSIGNALED(status) || WTERMSIG(status) != SIGSEGV)
+        errors++;
+}
+
+static void *cancelled(void *ring)
 {
     pthread_cancel(pthread_self());
-    /* A new writer, so that opening and the first record both open files. */
+    /* Opening, the first record, and taking the page of the dead from him all open files. */
     lapwing_writer_t *own;
-    if (writer_open((const char *)result, &own, NULL, 0) != LAPWING_OK ||
-        writer_puts(own, LAPWING_INFO, "about to be cancelled", NULL) != LAPWING_OK)
+    if (writer_open(ring, &own, NULL, 0) != LAPWING_OK)
         errors++;
+    for (int i = 0; i < 4000; i++)
+        if (writer_puts(own, LAPWING_INFO, "about to be cancelled", NULL) != LAPWING_OK)
+            errors++;
     writer_close(own);
     pthread_testcancel();
     errors++;
@@ -115,7 +140,7 @@ static void *load(void *library, const char *name)
 
 int main(int argc, char **argv)
 {
-    if (argc != 4)
+    if (argc != 5)
         return 2;
     void *library = dlopen(argv[2], RTLD_NOW);
     if (library == NULL) {
@@ -123,6 +148,7 @@ int main(int argc, char **argv)
         return 1;
     }
     *(void **)&writer_open = load(library, "lapwing_writer_open");
+    *(void **)&writer_write = load(library, "lapwing_writer_write");
     *(void **)&writer_puts = load(library, "lapwing_writer_puts");
     *(void **)&writer_close = load(library, "lapwing_writer_close");
     *(void **)&prepare_thread = load(library, "lapwing_prepare_thread");
@@ -138,8 +164,9 @@ int main(int argc, char **argv)
     pthread_join(thread, NULL);
     printf("allocations %d\n", (int)allocations);
 
+    die_writing(argv[4]);
     void *result;
-    pthread_create(&thread, NULL, cancelled, argv[1]);
+    pthread_create(&thread, NULL, cancelled, argv[4]);
     pthread_join(thread, &result);
     printf("cancelled %d\n", result == PTHREAD_CANCELED);
 
