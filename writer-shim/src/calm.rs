@@ -28,7 +28,8 @@ pub fn apart<R>(ours: impl FnOnce() -> R) -> Option<R> {
     result
 }
 
-fn errno() -> c_int {
+/// The calling thread's errno.
+pub fn errno() -> c_int {
     // SAFETY: no preconditions.
     let place = unsafe { libc::__errno_location() };
     // SAFETY: the thread's own errno, there as long as the thread.

@@ -1,6 +1,7 @@
 //! From what a program writes to records in the ring.
 #![allow(unsafe_code)]
 
+use crate::copied;
 use crate::state::State;
 use lapwing_ring::{Draft, Flags, Level, Log, Source};
 use lapwing_writer_shim::calm::apart;
@@ -45,6 +46,16 @@ impl Capture {
     /// The pieces are memory that can be read, at least `len` bytes together.
     unsafe fn record(&self, fd: c_int, text: &[iovec], len: usize) -> Option<()> {
         let stream = self.state.stream(fd, &self.streams)?;
+        if let [line] = text
+            && fd == libc::STDERR_FILENO
+            && len != 0
+        {
+            // SAFETY: the caller's promise.
+            let line = unsafe { std::slice::from_raw_parts(line.iov_base.cast::<u8>(), len) };
+            if copied::is_copy(line) {
+                return Some(());
+            }
+        }
         // For children made without the C library's fork.
         self.state.claim();
         let mut sink = |text: &[&[u8]], level, flags| self.append(stream, text, level, flags);
@@ -100,7 +111,7 @@ impl Capture {
 /// # Safety
 /// The pieces are memory that can be read, at least `len` bytes together.
 #[inline]
-unsafe fn pieces(text: &[iovec], mut len: usize, mut each: impl FnMut(&[u8])) {
+pub(crate) unsafe fn pieces(text: &[iovec], mut len: usize, mut each: impl FnMut(&[u8])) {
     for piece in text {
         let now = piece.iov_len.min(len);
         if now != 0 {

@@ -7,8 +7,9 @@
 
 use crate::capture::{divert, leave, tee};
 use crate::real;
+use crate::sockets;
 use crate::state::State;
-use lapwing_writer_shim::calm::set_errno;
+use lapwing_writer_shim::calm::{errno, set_errno};
 use libc::{FILE, c_char, c_int, c_uint, c_void, iovec, size_t, ssize_t};
 
 type Strings = *const *const c_char;
@@ -48,9 +49,15 @@ pub unsafe extern "C-unwind" fn writev(fd: c_int, text: *const iovec, count: c_i
 }
 
 fn forget(fd: c_int) {
+    sockets::forget(fd);
     if let Some(state) = State::get() {
         state.forget(fd);
     }
+}
+
+fn forget_range(first: c_uint, last: c_uint) {
+    sockets::forget_range(first, last);
+    forget_both();
 }
 
 fn forget_both() {
@@ -58,7 +65,7 @@ fn forget_both() {
     forget(libc::STDERR_FILENO);
 }
 
-fn missing() -> c_int {
+pub(crate) fn missing() -> c_int {
     set_errno(libc::ENOSYS);
     -1
 }
@@ -100,7 +107,7 @@ pub unsafe extern "C-unwind" fn closefrom(first: c_int) {
             }
         }
     }
-    forget_both();
+    forget_range(first.max(0) as c_uint, c_uint::MAX);
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -108,16 +115,21 @@ pub unsafe extern "C-unwind" fn close_range(first: c_uint, last: c_uint, flags: 
     let Some(real) = real::CLOSE_RANGE.find() else { return missing() };
     // SAFETY: the caller's promise.
     let result = unsafe { real(first, last, flags) };
-    forget_both();
+    forget_range(first, last);
     result
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C-unwind" fn fclose(file: *mut FILE) -> c_int {
     let Some(real) = real::FCLOSE.find() else { return missing() };
+    let errno = errno();
+    // SAFETY: the caller's promise.
+    let fd = unsafe { libc::fileno(file) };
+    set_errno(errno);
     // SAFETY: the caller's promise.
     let result = unsafe { real(file) };
     // The C library closes the descriptor without asking us.
+    sockets::forget(fd);
     forget_both();
     result
 }

@@ -1,8 +1,10 @@
 //! The LD_PRELOAD library: hooks and nothing else.
 //!
 //! `lapwing run` preloads it into a program; what the program writes to its standard output and standard error then goes
-//! into the ring too. `start` decides once whether there is anything to do, `hooks` and `stdio` are what the program
-//! calls instead of its C library, `capture` makes records of it, `state` is the memory that a forked child has anew.
+//! into the ring too, and so does what it logs. `start` decides once whether there is anything to do. `hooks` and `stdio`
+//! are what the program calls instead of its C library, `capture` makes records of it, `state` is the memory that a forked
+//! child has anew. For logging that is `log_hooks` and `variadic`; `calls` and `datagrams` make records, of `labels` and
+//! text, and `sockets` knows which descriptors are connected to a system log.
 //!
 //! Rules for everything a hook runs: no allocation, no lock that waits, no stdio; errno and the result are those of the
 //! real call. Nothing is ever printed.
@@ -13,10 +15,21 @@
 
 // In a test build of this file the hooks are not there to be called.
 #![cfg_attr(test, allow(dead_code, non_snake_case))]
+// Elsewhere syslog(3) is not hooked.
+#![cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 
+mod calls;
 mod capture;
+mod copied;
+mod datagrams;
 mod hooks;
+mod labels;
+mod log_hooks;
 mod real;
+mod sockets;
 mod start;
 mod state;
 mod stdio;
+mod va_list;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod variadic;

@@ -4,7 +4,8 @@
 //! must not wait for. Before that the hooks have to work as well: constructors of other libraries come first.
 #![allow(unsafe_code)]
 
-use libc::{c_char, c_int, c_uint, c_void, iovec, size_t, ssize_t};
+use crate::va_list::VaList;
+use libc::{c_char, c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ptr;
@@ -77,6 +78,17 @@ reals! {
     EXECVP = c"execvp": fn(*const c_char, Strings) -> c_int;
     EXECVPE = c"execvpe": fn(*const c_char, Strings, Strings) -> c_int;
     FEXECVE = c"fexecve": fn(c_int, Strings, Strings) -> c_int;
+    SEND = c"send": fn(c_int, *const c_void, size_t, c_int) -> ssize_t;
+    SENDTO = c"sendto": fn(c_int, *const c_void, size_t, c_int, *const sockaddr, socklen_t) -> ssize_t;
+    SENDMSG = c"sendmsg": fn(c_int, *const msghdr, c_int) -> ssize_t;
+    SENDMMSG = c"sendmmsg": fn(c_int, *mut mmsghdr, c_uint, c_int) -> c_int;
+    CONNECT = c"connect": fn(c_int, *const sockaddr, socklen_t) -> c_int;
+    OPENLOG = c"openlog": fn(*const c_char, c_int, c_int) -> ();
+    CLOSELOG = c"closelog": fn() -> ();
+    SETLOGMASK = c"setlogmask": fn(c_int) -> c_int;
+    VSYSLOG = c"vsyslog": fn(c_int, *const c_char, *mut VaList) -> ();
+    VSYSLOG_CHK = c"__vsyslog_chk": fn(c_int, c_int, *const c_char, *mut VaList) -> ();
+    VSNPRINTF_CHK = c"__vsnprintf_chk": fn(*mut c_char, size_t, c_int, size_t, *const c_char, *mut VaList) -> c_int;
 }
 
 /// # Safety

@@ -1,4 +1,5 @@
-//! What a process remembers between two writes: what its descriptors are open on, and its unfinished lines.
+//! What a process remembers between two writes: what its descriptors are open on, and its unfinished lines;
+//! and buffers.
 //!
 //! All of it lies in memory that the kernel wipes in a forked child, and zeros are a valid beginning. So a child starts
 //! without its parent's unfinished line and without a lock that a thread of its parent held, and nobody has to ask for the
@@ -19,6 +20,10 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 /// slots for. What is not used takes no memory.
 const SPARE: usize = 62;
 
+/// Buffers for messages that come in pieces, each as long as what is kept of one. What is not used takes no memory.
+const BUFFERS: usize = 16;
+const BUFFER: usize = 64 << 10;
+
 #[repr(C)]
 pub(crate) struct State {
     /// The process whose state this is; 0 before its first record. A vfork child, which shares this memory, has another.
@@ -27,6 +32,7 @@ pub(crate) struct State {
     files: [Known; 2],
     /// The two streams', then the spare ones.
     assemblies: [Assembly; 2 + SPARE],
+    buffers: [Buffer; BUFFERS],
 }
 
 static STATE: AtomicPtr<State> = AtomicPtr::new(ptr::null_mut());
@@ -56,7 +62,7 @@ impl State {
     #[inline(always)]
     pub(crate) fn get() -> Option<&'static Self> {
         // SAFETY: null, or memory that is never unmapped, aligned to a page, all zeros at first; zeros are a valid State,
-        // and everything in it is atomic or guarded by `Assembly::held`.
+        // and everything in it is atomic or guarded by a `held`.
         unsafe { STATE.load(Acquire).as_ref() }
     }
 
@@ -97,6 +103,12 @@ impl State {
     pub(crate) fn spare(&self, limit: usize) -> Option<Held<'_>> {
         self.assemblies[2..].iter().find_map(|spare| spare.try_hold(limit))
     }
+
+    /// A buffer for the length of one message.
+    pub(crate) fn buffer(&self) -> Option<HeldBuffer<'_>> {
+        let free = |buffer: &&Buffer| !buffer.held.load(Relaxed) && !buffer.held.swap(true, Acquire);
+        self.buffers.iter().find(free).map(HeldBuffer)
+    }
 }
 
 extern "C" fn wipe_after_fork() {
@@ -109,6 +121,9 @@ extern "C" fn wipe_after_fork() {
             // A thread of our parent may have been at it: what it left is cleared by whoever holds it next.
             assembly.stale.store(true, Relaxed);
             assembly.held.store(false, Release);
+        }
+        for buffer in &state.buffers {
+            buffer.held.store(false, Release);
         }
     }
 }
@@ -219,6 +234,31 @@ impl DerefMut for Held<'_> {
 
 impl Drop for Held<'_> {
     #[inline]
+    fn drop(&mut self) {
+        self.0.held.store(false, Release);
+    }
+}
+
+#[repr(C)]
+struct Buffer {
+    held: AtomicBool,
+    bytes: UnsafeCell<[u8; BUFFER]>,
+}
+
+// SAFETY: `bytes` is touched by the one who set `held` from false to true, and `held` is cleared behind that.
+unsafe impl Sync for Buffer {}
+
+/// A buffer that is ours until this is dropped. What is in it is somebody's before us.
+pub(crate) struct HeldBuffer<'a>(&'a Buffer);
+
+impl HeldBuffer<'_> {
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: we hold it, so nobody else looks at it, and the borrow of `self` keeps this the only one.
+        unsafe { &mut *self.0.bytes.get() }
+    }
+}
+
+impl Drop for HeldBuffer<'_> {
     fn drop(&mut self) {
         self.0.held.store(false, Release);
     }

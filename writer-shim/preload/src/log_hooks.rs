@@ -1,0 +1,141 @@
+//! What a program calls instead of its C library when it logs. The rules are those of `hooks`.
+#![allow(unsafe_code, clippy::missing_safety_doc)]
+
+use crate::calls;
+use crate::capture::Capture;
+use crate::datagrams::sent;
+use crate::hooks::missing;
+use crate::{real, sockets};
+use libc::{c_char, c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use std::ptr;
+
+/// # Safety
+/// As [`sent`], for the message that sendto(2) makes of these.
+#[inline(always)]
+unsafe fn sent_one(
+    fd: c_int,
+    data: *const c_void,
+    len: size_t,
+    address: *const sockaddr,
+    address_len: socklen_t,
+    result: ssize_t,
+) {
+    let mut text = iovec { iov_base: data.cast_mut(), iov_len: len };
+    // SAFETY: zeros are a valid message, of nothing to nobody.
+    let mut message: msghdr = unsafe { std::mem::zeroed() };
+    message.msg_name = address.cast_mut().cast();
+    message.msg_namelen = address_len;
+    message.msg_iov = &mut text;
+    message.msg_iovlen = 1;
+    // SAFETY: the caller's promise.
+    unsafe { sent(fd, &message, result) }
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn send(fd: c_int, data: *const c_void, len: size_t, flags: c_int) -> ssize_t {
+    let Some(real) = real::SEND.find() else { return missing() as ssize_t };
+    // SAFETY: the caller's promise.
+    let result = unsafe { real(fd, data, len, flags) };
+    // SAFETY: what the kernel has just looked at.
+    unsafe { sent_one(fd, data, len, ptr::null(), 0, result) };
+    result
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn __send(fd: c_int, data: *const c_void, len: size_t, flags: c_int) -> ssize_t {
+    // SAFETY: the same function under another name.
+    unsafe { send(fd, data, len, flags) }
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn sendto(
+    fd: c_int,
+    data: *const c_void,
+    len: size_t,
+    flags: c_int,
+    address: *const sockaddr,
+    address_len: socklen_t,
+) -> ssize_t {
+    let Some(real) = real::SENDTO.find() else { return missing() as ssize_t };
+    // SAFETY: the caller's promise.
+    let result = unsafe { real(fd, data, len, flags, address, address_len) };
+    // SAFETY: what the kernel has just looked at.
+    unsafe { sent_one(fd, data, len, address, address_len, result) };
+    result
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+    let Some(real) = real::SENDMSG.find() else { return missing() as ssize_t };
+    // SAFETY: the caller's promise.
+    let result = unsafe { real(fd, message, flags) };
+    // SAFETY: what the kernel has just looked at.
+    unsafe { sent(fd, message, result) };
+    result
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
+    let Some(real) = real::SENDMMSG.find() else { return missing() };
+    // SAFETY: the caller's promise.
+    let result = unsafe { real(fd, messages, count, flags) };
+    if result < 0 && count != 0 {
+        // SAFETY: there is a first one, and it is the one that failed.
+        let first = unsafe { &raw const (*messages).msg_hdr };
+        // SAFETY: what the kernel has just looked at.
+        unsafe { sent(fd, first, -1) };
+    }
+    let mut i = 0;
+    while i < result {
+        // SAFETY: so many were sent.
+        let message = unsafe { messages.add(i as usize) };
+        // SAFETY: one of the caller's.
+        let header = unsafe { &raw const (*message).msg_hdr };
+        // SAFETY: the kernel has written it.
+        let len = unsafe { (*message).msg_len };
+        // SAFETY: what the kernel has just looked at.
+        unsafe { sent(fd, header, len as ssize_t) };
+        i += 1;
+    }
+    result
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn connect(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int {
+    let Some(real) = real::CONNECT.find() else { return missing() };
+    // SAFETY: the caller's promise.
+    let result = unsafe { real(fd, address, len) };
+    if Capture::get().is_some()
+        && (result == 0 || !matches!(lapwing_writer_shim::calm::errno(), libc::EBADF | libc::EFAULT))
+    {
+        // SAFETY: the kernel has read it.
+        sockets::connected(fd, unsafe { sockets::named(address, len) });
+    }
+    result
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn openlog(tag: *const c_char, options: c_int, facility: c_int) {
+    calls::opened(tag, options, facility);
+    if let Some(real) = real::OPENLOG.find() {
+        // SAFETY: the caller's promise.
+        unsafe { real(tag, options, facility) };
+    }
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn closelog() {
+    calls::closed();
+    if let Some(real) = real::CLOSELOG.find() {
+        // SAFETY: no preconditions.
+        unsafe { real() };
+    }
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn setlogmask(mask: c_int) -> c_int {
+    calls::masked(mask);
+    let Some(real) = real::SETLOGMASK.find() else { return 0xff };
+    // SAFETY: no preconditions.
+    unsafe { real(mask) }
+}

@@ -1,0 +1,140 @@
+//! Which descriptors are connected to a system log: asked once of the kernel, and remembered until the descriptor changes.
+//!
+//! Not part of the state that a forked child has anew: it has its parent's sockets.
+#![allow(unsafe_code)]
+
+use lapwing_writer_shim::calm::apart;
+use libc::{AF_UNIX, c_int, c_uint, sa_family_t, sockaddr, sockaddr_un, socklen_t};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+/// What speaks which language.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Service {
+    Syslog,
+    Journal,
+}
+
+const SERVICES: [(&[u8], Service); 5] = [
+    (b"/dev/log", Service::Syslog),
+    (b"/run/systemd/journal/dev-log", Service::Syslog),
+    (b"/var/run/systemd/journal/dev-log", Service::Syslog),
+    (b"/run/systemd/journal/socket", Service::Journal),
+    (b"/var/run/systemd/journal/socket", Service::Journal),
+];
+
+/// Descriptors from this one on are asked about each time.
+const REMEMBERED: usize = 4096;
+
+/// What each is connected to: generation (30 bits), what (2). The generation changes whenever the descriptor may have, so
+/// that an answer which took too long is not kept.
+static SOCKETS: [AtomicU32; REMEMBERED] = [const { AtomicU32::new(0) }; REMEMBERED];
+
+const UNKNOWN: u32 = 0;
+const OTHER: u32 = 1;
+const SYSLOG: u32 = 2;
+const JOURNAL: u32 = 3;
+const WHAT: u32 = 3;
+const GENERATION: u32 = 4;
+
+const fn code(service: Option<Service>) -> u32 {
+    match service {
+        None => OTHER,
+        Some(Service::Syslog) => SYSLOG,
+        Some(Service::Journal) => JOURNAL,
+    }
+}
+
+fn remembered(fd: c_int) -> Option<&'static AtomicU32> {
+    SOCKETS.get(usize::try_from(fd).ok()?)
+}
+
+fn replace(word: &AtomicU32, what: u32) {
+    let next = |word: u32| Some((word & !WHAT).wrapping_add(GENERATION) | what);
+    let _ = word.fetch_update(Release, Relaxed, next);
+}
+
+/// Forgets what `fd` is connected to.
+#[inline]
+pub(crate) fn forget(fd: c_int) {
+    if let Some(word) = remembered(fd) {
+        replace(word, UNKNOWN);
+    }
+}
+
+/// Forgets what the descriptors from `first` to `last` are connected to.
+pub(crate) fn forget_range(first: c_uint, last: c_uint) {
+    let known = SOCKETS.iter().take((last as usize).saturating_add(1)).skip(first as usize);
+    for word in known.filter(|word| word.load(Relaxed) & WHAT != UNKNOWN) {
+        replace(word, UNKNOWN);
+    }
+}
+
+/// Remembers that the program wants `fd` connected to `service`. It may come to nothing; what it sends then says whom it is
+/// for nevertheless. And what a socket is bound to, seen from the other side of a mount or of a chroot, has another name.
+pub(crate) fn connected(fd: c_int, service: Option<Service>) {
+    if let Some(word) = remembered(fd) {
+        replace(word, code(service));
+    }
+}
+
+/// What `fd` is connected to.
+#[inline(always)]
+pub(crate) fn service(fd: c_int) -> Option<Service> {
+    match remembered(fd) {
+        Some(word) => {
+            let known = word.load(Acquire);
+            match known & WHAT {
+                OTHER => None,
+                SYSLOG => Some(Service::Syslog),
+                JOURNAL => Some(Service::Journal),
+                _ => ask(fd, Some((word, known))),
+            }
+        }
+        None if fd < 0 => None,
+        None => ask(fd, None),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn ask(fd: c_int, place: Option<(&AtomicU32, u32)>) -> Option<Service> {
+    apart(|| {
+        // SAFETY: zeros are a valid address.
+        let mut address: sockaddr_un = unsafe { std::mem::zeroed() };
+        let mut len = size_of::<sockaddr_un>() as socklen_t;
+        // SAFETY: room for the answer, of the length that is said.
+        let result = unsafe { libc::getpeername(fd, (&raw mut address).cast(), &mut len) };
+        let service = if result == 0 {
+            // SAFETY: an address that the kernel wrote; a longer one was cut to the room there is.
+            unsafe { named((&raw const address).cast(), len.min(size_of::<sockaddr_un>() as socklen_t)) }
+        } else {
+            None
+        };
+        if let Some((word, known)) = place {
+            // Losing means that the descriptor changed meanwhile, or that another thread found the same.
+            let _ = word.compare_exchange(known, known | code(service), Release, Relaxed);
+        }
+        service
+    })?
+}
+
+/// What listens at an address.
+///
+/// # Safety
+/// `len` bytes that can be read.
+#[inline]
+pub(crate) unsafe fn named(address: *const sockaddr, len: socklen_t) -> Option<Service> {
+    let family = size_of::<sa_family_t>();
+    if address.is_null() || (len as usize) <= family {
+        return None;
+    }
+    // SAFETY: the caller's promise, and there are so many.
+    if unsafe { address.cast::<sa_family_t>().read_unaligned() } != AF_UNIX as sa_family_t {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    let address = unsafe { std::slice::from_raw_parts(address.cast::<u8>(), len as usize) };
+    let path = address[family..].split(|&byte| byte == 0).next()?;
+    SERVICES.iter().find(|(known, _)| *known == path).map(|&(_, service)| service)
+}
