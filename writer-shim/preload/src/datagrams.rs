@@ -35,7 +35,7 @@ thread_local! {
 pub(crate) unsafe fn sent(fd: c_int, message: *const msghdr, result: ssize_t) {
     let Some(capture) = Capture::get() else { return };
     // Then the kernel has not looked at the message, or could not.
-    if result < 0 && matches!(errno(), libc::EBADF | libc::ENOTSOCK | libc::EFAULT) {
+    if result < 0 && matches!(errno(), libc::EBADF | libc::ENOTSOCK | libc::EFAULT | libc::EINVAL) {
         return;
     }
     // SAFETY: the caller's promise.
@@ -52,6 +52,29 @@ pub(crate) unsafe fn sent(fd: c_int, message: *const msghdr, result: ssize_t) {
     }
 }
 
+/// As [`sent`], for a descriptor that may be anything: only those are looked at that the program has connected itself.
+///
+/// # Safety
+/// As [`sent`], `text` and `count` being what writev(2) got.
+#[inline(always)]
+pub(crate) unsafe fn written(fd: c_int, text: *const iovec, count: usize, result: ssize_t) {
+    if sockets::is_known(fd) {
+        // SAFETY: the caller's promise.
+        unsafe { written_to_socket(fd, text, count, result) }
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn written_to_socket(fd: c_int, text: *const iovec, count: usize, result: ssize_t) {
+    // SAFETY: zeros are a valid message, of nothing to nobody.
+    let mut message: msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = text.cast_mut();
+    message.msg_iovlen = count as _;
+    // SAFETY: the caller's promise.
+    unsafe { sent(fd, &message, result) }
+}
+
 /// # Safety
 /// As [`sent`].
 #[inline(never)]
@@ -62,6 +85,8 @@ unsafe fn copy(capture: &Capture, service: Service, message: *const msghdr, resu
         let message = unsafe { &*message };
         let text: &[iovec] = match message.msg_iovlen {
             0 => &[],
+            // The kernel has not looked at them either.
+            count if count > libc::UIO_MAXIOV as usize => return,
             // SAFETY: the kernel has read them.
             count => unsafe { std::slice::from_raw_parts(message.msg_iov, count) },
         };

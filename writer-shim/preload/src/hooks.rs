@@ -6,6 +6,7 @@
 #![allow(unsafe_code, clippy::missing_safety_doc)]
 
 use crate::capture::{divert, leave, tee};
+use crate::datagrams;
 use crate::real;
 use crate::sockets;
 use crate::state::State;
@@ -25,6 +26,8 @@ pub unsafe extern "C-unwind" fn write(fd: c_int, data: *const c_void, len: size_
     let written = unsafe { real::write(fd, data, len) };
     // SAFETY: the piece has just been read.
     unsafe { tee(fd, &text, 1, written) };
+    // SAFETY: what the kernel has just looked at.
+    unsafe { datagrams::written(fd, &text, 1, written) };
     written
 }
 
@@ -45,6 +48,8 @@ pub unsafe extern "C-unwind" fn writev(fd: c_int, text: *const iovec, count: c_i
     let written = unsafe { real::writev(fd, text, count) };
     // SAFETY: the pieces have just been read.
     unsafe { tee(fd, text, pieces, written) };
+    // SAFETY: what the kernel has just looked at.
+    unsafe { datagrams::written(fd, text, pieces, written) };
     written
 }
 

@@ -78,6 +78,12 @@ pub(crate) fn connected(fd: c_int, service: Option<Service>) {
     }
 }
 
+/// Is `fd` known to be connected to one of them? Nobody is asked.
+#[inline(always)]
+pub(crate) fn is_known(fd: c_int) -> bool {
+    remembered(fd).is_some_and(|word| word.load(Relaxed) & WHAT > OTHER)
+}
+
 /// What `fd` is connected to.
 #[inline(always)]
 pub(crate) fn service(fd: c_int) -> Option<Service> {
