@@ -94,6 +94,12 @@ static void datagrams(void) {
     struct iovec one = {"<25>many: one", 13}, two = {"<24>many: two", 13};
     struct mmsghdr both[] = {{{0, 0, &one, 1, 0, 0, 0}, 0}, {{0, 0, &two, 1, 0, 0, 0}, 0}};
     gave("sendmmsg", sendmmsg(fd, both, 2, 0));
+    if (vfork() == 0) {
+        close(fd);
+        close_range(3, ~0u, 0);
+        _exit(0);
+    }
+    wait(0);
     gave("write", write(fd, "<23>write: it", 13));
     gave("writev", writev(fd, pieces, 4));
     gave("empty", send(fd, "", 0, 0));
@@ -218,7 +224,11 @@ int main(int count, char **arguments) {
     if (is(what, "datagrams")) datagrams();
     if (is(what, "reused")) reused(arguments[2]);
     if (is(what, "inherited")) inherited(arguments[0]);
-    if (is(what, "inheritor")) gave("inherited", send(atoi(arguments[2]), "<14>heir: by exec", 17, 0));
+    if (is(what, "inheritor")) {
+        int fd = atoi(arguments[2]);
+        gave("inherited", write(fd, "<14>heir: by exec", 17));
+        gave("duplicate", send(dup(fd), "<14>heir: by dup", 16, 0));
+    }
     if (is(what, "again")) again();
     if (is(what, "cancelled")) cancelled(arguments[2]);
 #ifdef JOURNAL

@@ -1,12 +1,16 @@
-//! Which descriptors are connected to a system log: asked once of the kernel, and remembered until the descriptor changes.
+//! Which descriptors are connected to a system log: those that the program had when it began are asked about, what it
+//! connects tells whom to, and both are remembered until the descriptor changes. The kernel is asked about others (that
+//! were duplicated, or passed) only in a program that has known such a socket before: getpeername(2) is not in every
+//! sandbox's list.
 //!
 //! Not part of the state that a forked child has anew: it has its parent's sockets.
 #![allow(unsafe_code)]
 
+use crate::state::State;
 use lapwing_writer_shim::calm::apart;
 use libc::{AF_UNIX, c_int, c_uint, sa_family_t, sockaddr, sockaddr_un, socklen_t};
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 /// What speaks which language.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +33,12 @@ const REMEMBERED: usize = 4096;
 /// What each is connected to: generation (30 bits), what (2). The generation changes whenever the descriptor may have, so
 /// that an answer which took too long is not kept.
 static SOCKETS: [AtomicU32; REMEMBERED] = [const { AtomicU32::new(0) }; REMEMBERED];
+
+/// Was there ever one?
+static ANY: AtomicBool = AtomicBool::new(false);
+
+/// Descriptors below this one are asked about when the program begins.
+const FIRST: c_int = 64;
 
 const UNKNOWN: u32 = 0;
 const OTHER: u32 = 1;
@@ -54,16 +64,36 @@ fn replace(word: &AtomicU32, what: u32) {
     let _ = word.fetch_update(Release, Relaxed, next);
 }
 
+/// Asks about the descriptors that the program begins with.
+pub(crate) fn begin() {
+    for fd in 0..FIRST {
+        if let Some(service) = peer(fd) {
+            connected(fd, Some(service));
+        }
+    }
+}
+
 /// Forgets what `fd` is connected to.
 #[inline]
 pub(crate) fn forget(fd: c_int) {
-    if let Some(word) = remembered(fd) {
+    if let Some(word) = remembered(fd)
+        && (word.load(Relaxed) & WHAT <= OTHER || is_ours())
+    {
         replace(word, UNKNOWN);
     }
 }
 
+/// False in a vfork child: what it closes its parent still has open.
+#[cold]
+fn is_ours() -> bool {
+    !State::get().is_some_and(State::is_borrowed)
+}
+
 /// Forgets what the descriptors from `first` to `last` are connected to.
 pub(crate) fn forget_range(first: c_uint, last: c_uint) {
+    if !is_ours() {
+        return;
+    }
     let known = SOCKETS.iter().take((last as usize).saturating_add(1)).skip(first as usize);
     for word in known.filter(|word| word.load(Relaxed) & WHAT != UNKNOWN) {
         replace(word, UNKNOWN);
@@ -73,6 +103,11 @@ pub(crate) fn forget_range(first: c_uint, last: c_uint) {
 /// Remembers that the program wants `fd` connected to `service`. It may come to nothing; what it sends then says whom it is
 /// for nevertheless. And what a socket is bound to, seen from the other side of a mount or of a chroot, has another name.
 pub(crate) fn connected(fd: c_int, service: Option<Service>) {
+    if service.is_some() {
+        ANY.store(true, Relaxed);
+    } else if !ANY.load(Relaxed) {
+        return;
+    }
     if let Some(word) = remembered(fd) {
         replace(word, code(service));
     }
@@ -87,6 +122,9 @@ pub(crate) fn is_known(fd: c_int) -> bool {
 /// What `fd` is connected to.
 #[inline(always)]
 pub(crate) fn service(fd: c_int) -> Option<Service> {
+    if !ANY.load(Relaxed) {
+        return None;
+    }
     match remembered(fd) {
         Some(word) => {
             let known = word.load(Acquire);
@@ -106,23 +144,27 @@ pub(crate) fn service(fd: c_int) -> Option<Service> {
 #[inline(never)]
 fn ask(fd: c_int, place: Option<(&AtomicU32, u32)>) -> Option<Service> {
     apart(|| {
-        // SAFETY: zeros are a valid address.
-        let mut address: sockaddr_un = unsafe { std::mem::zeroed() };
-        let mut len = size_of::<sockaddr_un>() as socklen_t;
-        // SAFETY: room for the answer, of the length that is said.
-        let result = unsafe { libc::getpeername(fd, (&raw mut address).cast(), &mut len) };
-        let service = if result == 0 {
-            // SAFETY: an address that the kernel wrote; a longer one was cut to the room there is.
-            unsafe { named((&raw const address).cast(), len.min(size_of::<sockaddr_un>() as socklen_t)) }
-        } else {
-            None
-        };
+        let service = peer(fd);
         if let Some((word, known)) = place {
             // Losing means that the descriptor changed meanwhile, or that another thread found the same.
             let _ = word.compare_exchange(known, known | code(service), Release, Relaxed);
         }
         service
     })?
+}
+
+/// What the kernel says. A system call.
+fn peer(fd: c_int) -> Option<Service> {
+    // SAFETY: zeros are a valid address.
+    let mut address: sockaddr_un = unsafe { std::mem::zeroed() };
+    let room = size_of::<sockaddr_un>() as socklen_t;
+    let mut len = room;
+    // SAFETY: room for the answer, of the length that is said.
+    if unsafe { libc::getpeername(fd, (&raw mut address).cast(), &mut len) } != 0 {
+        return None;
+    }
+    // SAFETY: an address that the kernel wrote; a longer one was cut to the room there is.
+    unsafe { named((&raw const address).cast(), len.min(room)) }
 }
 
 /// What listens at an address.

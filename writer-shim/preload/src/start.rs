@@ -3,7 +3,7 @@
 
 use crate::capture::{Capture, end, introduce};
 use crate::state::State;
-use crate::{real, stdio};
+use crate::{real, sockets, stdio};
 use lapwing_ring::Log;
 use lapwing_writer_shim::calm::apart;
 use lapwing_writer_shim::environment::{Buffer, Environment};
@@ -62,6 +62,7 @@ fn start() -> Option<()> {
     let (streams, quiet, is_ending) = (environment.streams, environment.quiet, AtomicBool::new(false));
     Capture { log, state, streams, quiet, limit, is_ending }.publish();
     introduce();
+    sockets::begin();
     // SAFETY: the handler is a function of this library, which is never unloaded. Without it only a vfork child's pid would
     // be at stake, so a failure is no reason to stop.
     unsafe { libc::pthread_atfork(None, None, Some(after_fork)) };

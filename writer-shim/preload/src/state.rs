@@ -93,6 +93,12 @@ impl State {
         self.pid.load(Relaxed) == getpid()
     }
 
+    /// Is this a vfork child, in its parent's memory? A system call.
+    pub(crate) fn is_borrowed(&self) -> bool {
+        let pid = self.pid.load(Relaxed);
+        pid != 0 && pid != getpid()
+    }
+
     /// The stream's unfinished line, unless somebody is at it right now: another thread, or whom a signal interrupted.
     #[inline]
     pub(crate) fn unfinished(&self, stream: Stream, limit: usize) -> Option<Held<'_>> {
