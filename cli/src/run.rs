@@ -24,7 +24,7 @@ const LD_PRELOAD: &str = "LD_PRELOAD";
 const CANNOT_RUN: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
-/// Run a program; what it prints goes into the ring too
+/// Run a program; what it prints, and what it logs by syslog(3) or to the journal, goes into the ring too
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
     /// How its output is captured

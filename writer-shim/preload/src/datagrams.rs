@@ -8,7 +8,7 @@ use crate::sockets::{self, Service};
 use lapwing_ring::{Flags, Level, Source, Value};
 use lapwing_writer_shim::calm::{apart, errno};
 use lapwing_writer_shim::{journal, syslog};
-use libc::{c_int, cmsghdr, iovec, msghdr, ssize_t};
+use libc::{c_int, cmsghdr, iovec, msghdr, sockaddr, socklen_t, ssize_t};
 use std::cell::Cell;
 
 /// A message in several pieces is put together here where every buffer is taken.
@@ -27,15 +27,13 @@ thread_local! {
     static FAILED: Cell<Option<Failed>> = const { Cell::new(None) };
 }
 
-/// To be called behind the real call, with what it gave.
+/// To be called behind sendmsg(2), with what it gave.
 ///
 /// # Safety
 /// `message` is one that can be sent, except where the kernel has just said that it is none.
 #[inline(always)]
 pub(crate) unsafe fn sent(fd: c_int, message: *const msghdr, result: ssize_t) {
-    let Some(capture) = Capture::get() else { return };
-    // Then the kernel has not looked at the message, or could not.
-    if result < 0 && matches!(errno(), libc::EBADF | libc::ENOTSOCK | libc::EFAULT | libc::EINVAL) {
+    if Capture::get().is_none() || result < 0 && !was_looked_at() {
         return;
     }
     // SAFETY: the caller's promise.
@@ -48,37 +46,70 @@ pub(crate) unsafe fn sent(fd: c_int, message: *const msghdr, result: ssize_t) {
     };
     if let Some(service) = service {
         // SAFETY: the caller's promise.
-        unsafe { copy(capture, service, message, result) }
+        unsafe { copy(service, message, result) }
     }
 }
 
-/// As [`sent`], for a descriptor that may be anything: only those are looked at that the program has connected itself.
+/// To be called behind send(2) and sendto(2).
+///
+/// # Safety
+/// As [`sent`], for the message that they make of these.
+#[inline(always)]
+pub(crate) unsafe fn sent_to(fd: c_int, text: iovec, address: *const sockaddr, len: socklen_t, result: ssize_t) {
+    if address.is_null() || len == 0 {
+        if let Some(service) = sockets::service(fd) {
+            // SAFETY: the caller's promise.
+            unsafe { copy_pieces(service, &text, 1, result) }
+        }
+    } else if Capture::get().is_some()
+        && (result >= 0 || was_looked_at())
+        // SAFETY: the kernel has read the address.
+        && let Some(service) = unsafe { sockets::named(address, len) }
+    {
+        // SAFETY: the caller's promise.
+        unsafe { copy_pieces(service, &text, 1, result) }
+    }
+}
+
+/// To be called behind write(2) and writev(2), for a descriptor that may be anything: the kernel is not asked.
 ///
 /// # Safety
 /// As [`sent`], `text` and `count` being what writev(2) got.
 #[inline(always)]
 pub(crate) unsafe fn written(fd: c_int, text: *const iovec, count: usize, result: ssize_t) {
-    if sockets::is_known(fd) {
+    if let Some(service) = sockets::known(fd) {
         // SAFETY: the caller's promise.
-        unsafe { written_to_socket(fd, text, count, result) }
+        unsafe { copy_pieces(service, text, count, result) }
     }
 }
 
+/// Has the kernel read the message that it has just refused?
+#[cold]
+fn was_looked_at() -> bool {
+    !matches!(errno(), libc::EBADF | libc::ENOTSOCK | libc::EFAULT | libc::EINVAL)
+}
+
+/// # Safety
+/// As [`written`].
 #[cold]
 #[inline(never)]
-unsafe fn written_to_socket(fd: c_int, text: *const iovec, count: usize, result: ssize_t) {
+unsafe fn copy_pieces(service: Service, text: *const iovec, count: usize, result: ssize_t) {
     // SAFETY: zeros are a valid message, of nothing to nobody.
     let mut message: msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = text.cast_mut();
     message.msg_iovlen = count as _;
     // SAFETY: the caller's promise.
-    unsafe { sent(fd, &message, result) }
+    unsafe { copy(service, &message, result) }
 }
 
 /// # Safety
 /// As [`sent`].
 #[inline(never)]
-unsafe fn copy(capture: &Capture, service: Service, message: *const msghdr, result: ssize_t) {
+unsafe fn copy(service: Service, message: *const msghdr, result: ssize_t) {
+    let Some(capture) = Capture::get() else { return };
+    if result < 0 && !was_looked_at() {
+        return;
+    }
     let error = errno();
     apart(|| {
         // SAFETY: the caller's promise.

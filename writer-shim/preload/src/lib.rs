@@ -6,8 +6,8 @@
 //! child has anew. For logging that is `log_hooks` and `variadic`; `calls` and `datagrams` make records, of `labels` and
 //! text, and `sockets` knows which descriptors are connected to a system log.
 //!
-//! Rules for everything a hook runs: no allocation, no lock that waits, no stdio; errno and the result are those of the
-//! real call. Nothing is ever printed.
+//! Rules for everything a hook runs: no allocation (but for syslog's long texts, where the C library allocates as well), no
+//! lock that waits, no stdio; errno and the result are those of the real call. Nothing is ever printed.
 //!
 //! What is not seen: system calls that go around the C library (static programs, Go, io_uring), `sendfile` and its like,
 //! what the C library says when it finds its heap or a stack damaged, stdio of C libraries other than glibc. An unfinished

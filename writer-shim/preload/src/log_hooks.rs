@@ -3,32 +3,14 @@
 
 use crate::calls;
 use crate::capture::Capture;
-use crate::datagrams::sent;
+use crate::datagrams::{sent, sent_to};
 use crate::hooks::missing;
 use crate::{real, sockets};
 use libc::{c_char, c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use std::ptr;
 
-/// # Safety
-/// As [`sent`], for the message that sendto(2) makes of these.
-#[inline(always)]
-unsafe fn sent_one(
-    fd: c_int,
-    data: *const c_void,
-    len: size_t,
-    address: *const sockaddr,
-    address_len: socklen_t,
-    result: ssize_t,
-) {
-    let mut text = iovec { iov_base: data.cast_mut(), iov_len: len };
-    // SAFETY: zeros are a valid message, of nothing to nobody.
-    let mut message: msghdr = unsafe { std::mem::zeroed() };
-    message.msg_name = address.cast_mut().cast();
-    message.msg_namelen = address_len;
-    message.msg_iov = &mut text;
-    message.msg_iovlen = 1;
-    // SAFETY: the caller's promise.
-    unsafe { sent(fd, &message, result) }
+fn piece(data: *const c_void, len: size_t) -> iovec {
+    iovec { iov_base: data.cast_mut(), iov_len: len }
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -37,7 +19,7 @@ pub unsafe extern "C-unwind" fn send(fd: c_int, data: *const c_void, len: size_t
     // SAFETY: the caller's promise.
     let result = unsafe { real(fd, data, len, flags) };
     // SAFETY: what the kernel has just looked at.
-    unsafe { sent_one(fd, data, len, ptr::null(), 0, result) };
+    unsafe { sent_to(fd, piece(data, len), ptr::null(), 0, result) };
     result
 }
 
@@ -60,7 +42,7 @@ pub unsafe extern "C-unwind" fn sendto(
     // SAFETY: the caller's promise.
     let result = unsafe { real(fd, data, len, flags, address, address_len) };
     // SAFETY: what the kernel has just looked at.
-    unsafe { sent_one(fd, data, len, address, address_len, result) };
+    unsafe { sent_to(fd, piece(data, len), address, address_len, result) };
     result
 }
 

@@ -113,10 +113,17 @@ pub(crate) fn connected(fd: c_int, service: Option<Service>) {
     }
 }
 
-/// Is `fd` known to be connected to one of them? Nobody is asked.
+/// What `fd` is known to be connected to. Nobody is asked.
 #[inline(always)]
-pub(crate) fn is_known(fd: c_int) -> bool {
-    remembered(fd).is_some_and(|word| word.load(Relaxed) & WHAT > OTHER)
+pub(crate) fn known(fd: c_int) -> Option<Service> {
+    if !ANY.load(Relaxed) {
+        return None;
+    }
+    match remembered(fd)?.load(Relaxed) & WHAT {
+        SYSLOG => Some(Service::Syslog),
+        JOURNAL => Some(Service::Journal),
+        _ => None,
+    }
 }
 
 /// What `fd` is connected to.
