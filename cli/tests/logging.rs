@@ -216,6 +216,42 @@ fn sending_again_what_the_kernel_did_not_take_is_no_second_record() {
 }
 
 #[test]
+fn no_message_of_many_threads_is_lost_or_torn() {
+    if !can_mount() {
+        return;
+    }
+    let stage = Stage::new();
+    let (output, received) = stage.served(&[&plain(), "threads"]);
+    assert_eq!((output.status.code(), received.len()), (Some(0), 2 * 24 * 100));
+    let records = stage.records();
+    assert_eq!(records.len(), received.len());
+    for thread in 0..24u8 {
+        let sent = format!("syslog info t{thread}: ");
+        let said = format!(" of {thread}");
+        let tail = char::from(b'a' + thread).to_string().repeat(3000);
+        let whole = (0..100).map(|i| format!("{i} {tail}"));
+        assert!(records.iter().filter_map(|record| record.what.strip_prefix(&sent)).eq(whole), "thread {thread}");
+        let count = |text: &&Seen| text.what.ends_with(&said) && text.what.starts_with("syslog info logging-plain: ");
+        assert_eq!(records.iter().filter(count).count(), 100, "thread {thread}");
+    }
+}
+
+#[test]
+fn a_signal_handler_that_sends_loses_nothing() {
+    if !can_mount() {
+        return;
+    }
+    let stage = Stage::new();
+    let (output, received) = stage.served(&[&plain(), "signals"]);
+    let told = text(&output.stderr).trim().parse::<usize>().unwrap();
+    let records = stage.records();
+    let count = |what: &str| records.iter().filter(|record| record.what == what).count();
+    assert!(told > 10, "{told} signals are too few to prove anything");
+    assert_eq!((count("syslog info tick: tick"), count("syslog info logging-plain: line")), (told, 5000));
+    assert_eq!(received.len(), told + 5000);
+}
+
+#[test]
 fn a_thread_can_be_cancelled_inside_syslog_and_send() {
     if !can_mount() {
         return;

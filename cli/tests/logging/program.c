@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -198,6 +200,48 @@ static void cancelled(char *how) {
     printf(result == PTHREAD_CANCELED ? "cancelled\n" : "ended\n");
 }
 
+static void *many(void *number) {
+    int thread = (long)number, fd = attach("/dev/log");
+    for (int i = 0; i < 100; i++) {
+        char head[32], tail[3000];
+        int len = sprintf(head, "<14>t%d: %d ", thread, i);
+        memset(tail, 'a' + thread, sizeof tail);
+        struct iovec pieces[] = {{head, len}, {tail, sizeof tail}};
+        struct msghdr message = {0, 0, pieces, 2, 0, 0, 0};
+        sendmsg(fd, &message, 0);
+        syslog(LOG_INFO, "%d of %d", i, thread);
+    }
+    return 0;
+}
+
+static void threads(void) {
+    pthread_t all[24];
+    for (long i = 0; i < 24; i++) pthread_create(&all[i], 0, many, (void *)i);
+    for (int i = 0; i < 24; i++) pthread_join(all[i], 0);
+}
+
+static int ticking;
+static volatile int ticks;
+
+static void tick(int signal) {
+    int error = errno;
+    char text[] = "<14>tick: tick";
+    ticks++;
+    send(ticking, text, sizeof text - 1, 0);
+    errno = error;
+}
+
+static void signals(void) {
+    struct sigaction action = {.sa_handler = tick, .sa_flags = SA_RESTART};
+    struct itimerval often = {{0, 500}, {0, 500}}, never = {0};
+    ticking = attach("/dev/log");
+    sigaction(SIGALRM, &action, 0);
+    setitimer(ITIMER_REAL, &often, 0);
+    for (int i = 0; i < 5000; i++) syslog(LOG_INFO, "line");
+    setitimer(ITIMER_REAL, &never, 0);
+    fprintf(stderr, "%d\n", ticks);
+}
+
 #ifdef JOURNAL
 #include <systemd/sd-journal.h>
 static void journal(void) {
@@ -230,6 +274,8 @@ int main(int count, char **arguments) {
         gave("duplicate", send(dup(fd), "<14>heir: by dup", 16, 0));
     }
     if (is(what, "again")) again();
+    if (is(what, "threads")) threads();
+    if (is(what, "signals")) signals();
     if (is(what, "cancelled")) cancelled(arguments[2]);
 #ifdef JOURNAL
     if (is(what, "journal")) journal();
