@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// The longest tag, bytes.
 const LONGEST_TAG: usize = 128;
 /// Kind and length of an encoded field, and the length of its key.
-const FRAME: usize = 4;
+const HEADER: usize = 4;
 
 pub(crate) struct Labels<'a> {
     fields: [Field<'a>; 1 + OTHERS],
@@ -44,7 +44,7 @@ impl<'a> Labels<'a> {
     }
 
     fn push(&mut self, field: Field<'a>, len: usize) {
-        let bytes = self.bytes.saturating_add(len).saturating_add(FRAME);
+        let bytes = self.bytes.saturating_add(len).saturating_add(HEADER);
         if let Some(place) = self.fields.get_mut(self.len)
             && bytes <= self.room
         {
