@@ -5,7 +5,7 @@
 use crate::capture::Capture;
 use lapwing_ring::{Draft, Field, Flags, Level, Log, Source, Value};
 use lapwing_writer_shim::journal::OTHERS;
-use lapwing_writer_shim::lines::limit_for;
+use lapwing_writer_shim::lines::{limit_for, pieces};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// The longest tag, bytes.
@@ -57,22 +57,16 @@ impl<'a> Labels<'a> {
 
 impl Capture {
     /// Appends a text, in as many records as it takes: all have the tag, the first one has the other fields.
-    pub(crate) fn log(&self, source: Source, level: Level, labels: &Labels<'_>, mut text: &[u8], end: Flags) {
+    pub(crate) fn log(&self, source: Source, level: Level, labels: &Labels<'_>, text: &[u8], end: Flags) {
         // For children made without the C library's fork.
         self.state.claim();
         let limit = limit_for(self.log.max_body() - labels.bytes);
         let mut fields = &labels.fields[..labels.len];
-        loop {
-            let (now, rest) = text.split_at(text.len().min(limit));
-            let flags = if rest.is_empty() { end } else { Flags::CONT };
+        pieces(text, limit, end, |now, flags| {
             // The ring counts what it refuses; there is nobody else to tell.
             let _ = self.log.append_slices(&Draft { level, source, flags, fields }, &[now]);
-            if rest.is_empty() {
-                break;
-            }
-            text = rest;
             fields = &labels.fields[..usize::from(labels.has_tag)];
-        }
+        });
         if self.is_ending.load(Relaxed) {
             self.log.release();
         }
