@@ -170,9 +170,10 @@ impl Others {
         if stat.refused.total() != 0 {
             return Err(format!("refused: {:?}", stat.refused));
         }
-        // Two writers and at most two that were killed or held have had slots at the same time, and nobody else.
+        // Two writers and at most two that were killed or held have had slots at the same time, and nobody else; one more slot
+        // is passed over while somebody is held who frees it, for he has its lock.
         let (owners, used) = (stat.writers.len(), self.view().slots_high());
-        if owners != self.writers.len() || used > 4 || stat.writers.iter().any(|writer| !writer.is_alive()) {
+        if owners != self.writers.len() || used > 5 || stat.writers.iter().any(|writer| !writer.is_alive()) {
             return Err(format!("{used} slots were used, and these are owned: {:?}", stat.writers));
         }
         Ok(())
