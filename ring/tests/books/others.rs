@@ -151,16 +151,18 @@ impl Others {
         Ok(())
     }
 
-    /// Two more attach and append: then every slot of the dead has a new owner, and nothing was refused to anybody.
+    /// Two more attach and append, or as many as there are slots of the dead: then each of these has a new owner, and nothing
+    /// was refused to anybody.
     pub fn latecomers(&mut self, ring: &Path) -> Checked {
         let stat = self.followers[0].reader.stat().map_err(|error| error.to_string())?;
         if let Some(pinning) = stat.writers.iter().find(|writer| !writer.is_alive() && writer.appending) {
             return Err(format!("three laps later a dead writer holds a page: {pinning:?}"));
         }
-        let writers = [attach(ring)?, attach(ring)?];
+        let spare = (self.view().slots_high() as usize).saturating_sub(self.writers.len());
+        let writers = (0..spare.clamp(2, 3)).map(|_| attach(ring)).collect::<Checked<Vec<_>>>()?;
         // Who got the slot of somebody dead is inside no page.
         self.laps(1, 0)?;
-        for (id, mut writer) in [3, 4].into_iter().zip(writers) {
+        for (id, mut writer) in (3..).zip(writers) {
             for _ in 0..5 {
                 self.books.append(&mut writer, id, 40)?;
             }
