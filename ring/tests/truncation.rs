@@ -86,19 +86,23 @@ fn assert_done(output: &Output) {
     assert!(output.status.success() && text.contains("said done"), "{:?} {text}{error}", output.status);
 }
 
+/// Records 1 and on, until there is an error; how many were read, record 0 among them.
+fn read_to_the_error(reader: &mut Reader) -> (u64, ReadError) {
+    for read in 1.. {
+        match reader.next() {
+            Ok(Read::Record(record)) => assert_eq!(record.payload, format!("record {read}").as_bytes()),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => return (read, error),
+        }
+    }
+    unreachable!("a ring has an end");
+}
+
 fn read_on_after_a_cut(path: &Path, len: u64) {
     let mut reader = Reader::open_with(path, Access::Mapped).unwrap();
     assert!(matches!(reader.next(), Ok(Read::Record(record)) if record.payload == b"record 0"));
     File::options().write(true).open(path).unwrap().set_len(len).unwrap();
-    let mut read = 1;
-    let error = loop {
-        match reader.next() {
-            Ok(Read::Record(record)) => assert_eq!(record.payload, format!("record {read}").as_bytes()),
-            Ok(other) => panic!("{other:?}"),
-            Err(error) => break error,
-        }
-        read += 1;
-    };
+    let (read, error) = read_to_the_error(&mut reader);
     if len.is_multiple_of(4096) {
         assert_eq!(error, ReadError::Truncated { seq: read });
     } else {
@@ -205,15 +209,7 @@ fn a_copying_reader_gets_an_error_wherever_the_file_is_cut() {
         let mut reader = Reader::open_with(&ring.0, Access::Copied).unwrap();
         assert!(matches!(reader.next(), Ok(Read::Record(record)) if record.payload == b"record 0"));
         ring.cut(len);
-        let mut read = 1;
-        let error = loop {
-            match reader.next() {
-                Ok(Read::Record(record)) => assert_eq!(record.payload, format!("record {read}").as_bytes()),
-                Ok(other) => panic!("{other:?}"),
-                Err(error) => break error,
-            }
-            read += 1;
-        };
+        let (read, error) = read_to_the_error(&mut reader);
         assert_eq!(error, ReadError::Truncated { seq: read }, "cut to {len}");
         assert!(read >= 20, "what was copied before is still good");
         assert_eq!(reader.next(), Err(error));
