@@ -206,6 +206,8 @@ fn every_lie_is_found_by_its_check() {
         ("stalled, but appended", |round| {
             round.facts.next_seq = 5;
             round.append(0, 4);
+            // What returned this moment need not be seen yet.
+            std::thread::sleep(std::time::Duration::from_millis(1));
             round.gap(STALLED, 4, 1);
         }),
         ("stalled before patience ended", |round| {
