@@ -88,7 +88,7 @@ fn have(program: &str) -> bool {
     found
 }
 
-/// The C program at the end of this file, compiled once. Its first argument chooses what it does.
+/// `printing.c`, compiled once. Its first argument chooses what it does.
 fn program() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
     PROGRAM.get_or_init(|| {
