@@ -12,7 +12,7 @@ use crate::map::{Identity, Mapping};
 use crate::pool::{Borrowed, Lease, Pool};
 use crate::process::{ForkPage, KeepErrno, comm, effective_uid, pid_of, place, set_place, tid};
 use crate::ring::Ring;
-use crate::writer::Draft;
+use crate::writer::{Draft, Hold, Origin};
 use atomic::Ordering::Relaxed;
 use std::path::Path;
 
@@ -209,6 +209,30 @@ impl Log {
     /// As [`Log::append`].
     #[inline]
     pub fn append_slices(&self, draft: &Draft<'_>, pieces: &[&[u8]]) -> Result<u64, AppendError> {
+        self.with_lease(|attached, lease| attached.append(lease, draft, pieces))
+    }
+
+    /// As [`Log::append_slices`], for somebody else: the record has the pid, tid, name and user of `origin`. Allocates.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn append_for(&self, origin: &Origin<'_>, draft: &Draft<'_>, pieces: &[&[u8]]) -> Result<u64, AppendError> {
+        let fields: Vec<_> = origin.fields().chain(draft.fields.iter().copied()).collect();
+        let draft = Draft { fields: &fields, ..*draft };
+        self.with_lease(|attached, lease| {
+            let introduced = std::mem::replace(&mut lease.hold.introduced, Hold::NEVER);
+            let result = attached.ring().append(&mut lease.hold, (origin.pid, origin.tid), &draft, pieces);
+            lease.hold.introduced = introduced;
+            result
+        })
+    }
+
+    /// Appends by a lease of the pool.
+    #[inline(always)]
+    fn with_lease(
+        &self,
+        append: impl FnOnce(&Attached, &mut Lease) -> Result<u64, AppendError>,
+    ) -> Result<u64, AppendError> {
         let attached = &self.attached;
         let generation = attached.process.generation();
         let first = place(generation) as usize;
@@ -223,7 +247,7 @@ impl Log {
             },
             None => return Err(attached.refuse(AppendError::PoolBusy { size: self.pool.size() })),
         };
-        let result = attached.append(&mut lease, draft, pieces);
+        let result = append(attached, &mut lease);
         self.pool.give_back(i, &lease);
         // Not before: a handler that came in between has remembered its own place.
         if place(generation) as usize != i {

@@ -141,7 +141,7 @@ pub use layout::{
 pub use level::{Level, UnknownLevel};
 pub use reader::{Bounds, Counts, Gap, Read, Seek};
 pub use record::{Field, Fields, Flags, Record, Source, Value};
-pub use writer::Draft;
+pub use writer::{Draft, Origin};
 
 #[cfg(not(all(test, loom)))]
 pub use {

@@ -32,6 +32,27 @@ impl Draft<'_> {
     }
 }
 
+/// Whom a record speaks for, where that is not the process that appends it: who writes down what another process has said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Origin<'a> {
+    /// In the appending process's pid namespace; 0 for the kernel.
+    pub pid: u32,
+    #[allow(missing_docs)]
+    pub tid: u32,
+    /// Its name, if known; the first 15 bytes count.
+    pub comm: Option<&'a [u8]>,
+    /// The user it ran as, if known.
+    pub uid: Option<u32>,
+}
+
+impl<'a> Origin<'a> {
+    /// What goes in front of each of its records. Not an introduction: that has a start time, and speaks for all that
+    /// follow on the page.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = Field<'a>> {
+        self.comm.map(Field::Comm).into_iter().chain(self.uid.map(Field::Uid))
+    }
+}
+
 /// A writer's hold on one slot of the table: the slot, and its last announcement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hold {
@@ -46,8 +67,7 @@ pub(crate) struct Hold {
 impl Hold {
     /// No page has this tag: the next record introduces its writer.
     pub(crate) const NOT_YET: u64 = u64::MAX;
-    /// This writer never introduces itself.
-    #[cfg(test)]
+    /// The next records introduce nobody.
     pub(crate) const NEVER: u64 = u64::MAX - 1;
 }
 
@@ -220,7 +240,6 @@ impl<'m> Ring<'m> {
     #[cold]
     #[inline(never)]
     fn introduction(&self, hold: &Hold, len: usize, has_fields: bool) -> Option<Introduction> {
-        #[cfg(test)]
         if hold.introduced == Hold::NEVER {
             return None;
         }
