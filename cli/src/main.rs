@@ -8,6 +8,7 @@ mod create;
 mod failure;
 mod folder;
 mod gc;
+mod last_words;
 mod log;
 mod ls;
 mod run;

@@ -82,7 +82,9 @@ fn prepare(args: &RunArgs, name: &OsStr, command: &mut Command) -> Result<(), Fa
     let location = Location::find(args.ring.as_deref(), Purpose::Write);
     location.ensure()?;
     // Whoever cannot write to it should hear so now: the library will not say a word.
-    Log::open(location.path())?;
+    let log = Log::open(location.path())?;
+    // Of those that ran before us. What cannot be appended now is there for the next.
+    let _ = log.append_last_words();
     let ring = std::path::absolute(location.path())
         .map_err(|error| Failure::Capture(format!("the current folder: {error}")))?;
     let library = library().map_err(Failure::Capture)?;

@@ -47,6 +47,8 @@ struct Report {
     next_seq: u64,
     held: u64,
     refused: Refused,
+    /// Unfinished lines of dead writers that nobody has appended yet.
+    last_words: usize,
     writers: Vec<Writer>,
 }
 
@@ -129,7 +131,7 @@ impl Report {
             page_size: geometry.page_size(),
             pages: geometry.page_count(),
             slots: geometry.slot_count(),
-            file_len: geometry.file_len(),
+            file_len: geometry.file_len(stat.identity.lines),
             max_body: geometry.max_body(),
             access: match access {
                 Access::Mapped => "mapped",
@@ -146,6 +148,7 @@ impl Report {
                 all_pages_pinned: refused.all_pages_pinned,
                 damaged: refused.damaged,
             },
+            last_words: stat.last_words,
             writers: stat.writers.iter().map(Writer::new).collect(),
         }
     }
@@ -174,6 +177,9 @@ impl Report {
         ];
         let causes = causes.map(|(cause, count)| format!("{cause} {count}")).join(", ");
         line("refused", format!("{} records: {causes}", refused.total));
+        if self.last_words != 0 {
+            line("last words", format!("of {} dead writers, to be appended by `lapwing tail`", self.last_words));
+        }
         if verbose {
             line("boot", self.boot_id.clone());
             line("file", bytes(self.file_len));

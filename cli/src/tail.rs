@@ -2,9 +2,10 @@
 
 use crate::args::{Lines, TailArgs};
 use crate::failure::{DAMAGED, Failure, LOSS, NOTHING_MATCHED, say};
+use crate::last_words;
 use crate::watch::Watch;
 use lapwing_reader_shim::{Filter, Follow, FollowError, Item, Loss, LossKind, Progress, Renderer};
-use lapwing_ring::{Location, Purpose, ReadError, Record};
+use lapwing_ring::{Location, Purpose, ReadError, Reader, Record};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -20,6 +21,7 @@ pub fn tail(args: &TailArgs) -> Result<ExitCode, Failure> {
     let location = args.ring.location(Purpose::Read);
     let mut reader = location.open_reader()?;
     reader.set_spin(args.spin);
+    last_words::append(&reader);
     let path = reader.path().to_owned();
     let filter = Filter {
         levels: args.levels.clone(),
@@ -29,11 +31,13 @@ pub fn tail(args: &TailArgs) -> Result<ExitCode, Failure> {
     };
     let filtered = !filter.is_empty();
     let mut output = Output::new(args, filter).map_err(Failure::Output)?;
-    let shown = show(args, &location, &mut Follow::new(reader), &mut output);
+    let mut follow = Follow::new(reader);
+    let shown = show(args, &location, &mut follow, &mut output);
     // What was read before an error is worth as much as without one.
     let flushed = output.out.flush();
     shown.map_err(Failure::follow(path))?;
     flushed.map_err(Failure::Output)?;
+    last_words::say_left(follow.reader());
     Ok(match output {
         Output { damaged: true, .. } => ExitCode::from(DAMAGED),
         Output { losses: 1.., .. } if args.fail_on_loss => ExitCode::from(LOSS),
@@ -87,7 +91,8 @@ fn show(args: &TailArgs, location: &Location, follow: &mut Follow, output: &mut 
         }
         steps = steps.wrapping_add(1);
         if (waiting || steps.is_multiple_of(256))
-            && let Some(mut reader) = watch.successor(follow.reader())
+            && watch.is_time()
+            && let Some(mut reader) = look_around(&mut watch, follow.reader())
         {
             // Who still has the old ring open may append to it for ever: this far, and no further.
             let end = follow.bounds()?.next_seq;
@@ -104,6 +109,12 @@ fn show(args: &TailArgs, location: &Location, follow: &mut Follow, output: &mut 
             follow.pause();
         }
     }
+}
+
+/// What a follower does now and then: sees to the last words of the dead, and to the ring's name.
+fn look_around(watch: &mut Watch<'_>, reader: &Reader) -> Option<Reader> {
+    last_words::append(reader);
+    watch.successor(reader)
 }
 
 /// Walks to `end`, waiting for records in flight before it.

@@ -22,13 +22,18 @@ impl<'a> Watch<'a> {
         Self { location, name, next: Instant::now() + EVERY, said: None }
     }
 
-    /// The ring that has taken the place of `reader`'s. Looks at the path no more often than every 200 ms.
-    pub fn successor(&mut self, reader: &Reader) -> Option<Reader> {
+    /// Is it time to look again? Every 200 ms.
+    pub fn is_time(&mut self) -> bool {
         let now = Instant::now();
-        if now < self.next {
-            return None;
+        let due = now >= self.next;
+        if due {
+            self.next = now + EVERY;
         }
-        self.next = now + EVERY;
+        due
+    }
+
+    /// The ring that has taken the place of `reader`'s.
+    pub fn successor(&mut self, reader: &Reader) -> Option<Reader> {
         if reader.is_current().unwrap_or(true) {
             self.said = None;
             return None;

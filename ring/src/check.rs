@@ -131,6 +131,7 @@ pub fn check(path: &Path) -> Result<Checked, Error> {
         if let Some(geometry) = geometry {
             look.pages(&words, geometry);
             look.slots(&words, geometry);
+            look.lines(&words, geometry);
             look.settle(&words, geometry);
         }
         looks += 1;

@@ -5,7 +5,7 @@
 use crate::liveness::owner_word;
 use crate::map::{Create, Mapping};
 use crate::process::ForkPage;
-use crate::{Access, Log, Reader, Writer};
+use crate::{Access, Kept, Log, Reader, Source, Writer};
 use atomic::Ordering::Relaxed;
 use books::{Follower, Others, level, payload};
 use std::cell::Cell;
@@ -63,6 +63,10 @@ enum Way {
     Free,
     /// Turns a page that was turned a lap ago.
     Late,
+    /// Keeps each line in the ring before it appends it.
+    Line,
+    /// Appends the last words of somebody dead.
+    Find,
     /// Reads on, from sequence 0, past a record that nobody commits.
     Read,
     /// The same, without mapping the file.
@@ -101,6 +105,12 @@ const LABELS: &[(&str, Way, &[u32])] = &[
     ("release:owner", Way::Write, &[1, 2]),
     ("pool:borrow", Way::Pool, &[1, 2, 37]),
     ("pool:return", Way::Pool, &[1, 2, 37]),
+    ("line:claim", Way::Line, &[1, 2]),
+    ("line:anew", Way::Line, &[1, 2]),
+    ("line:text", Way::Line, &[1, 2, 3, 37]),
+    ("line:free", Way::Line, &[1, 2, 37]),
+    ("line:owner", Way::Find, &[1]),
+    ("line:free", Way::Find, &[1]),
     ("read:head", Way::Read, &[1, 5]),
     ("read:base", Way::Read, &[1, 2]),
     ("read:entry", Way::Read, &[1, 20]),
@@ -137,6 +147,23 @@ fn child() {
                 log.append(level(CHILD), &payload(CHILD, counter, 50)).unwrap();
             }
         }),
+        "Words" => {
+            let (log, text) = (Log::open(ring).unwrap(), payload(DEAD, 0, 50));
+            assert!(log.keep(&mut Kept::NOWHERE.clone(), level(DEAD), Source::Api, &text));
+            // SAFETY: a signal to ourselves.
+            unsafe { libc::raise(libc::SIGKILL) };
+        }
+        "Line" => rounds(|counter| {
+            let (log, mut kept) = (Log::open(ring).unwrap(), Kept::NOWHERE);
+            for counter in counter..counter + 40 {
+                let text = payload(CHILD, counter, 50);
+                assert!(log.keep(&mut kept, level(CHILD), Source::Api, &text[..30]));
+                assert!(log.keep(&mut kept, level(CHILD), Source::Api, &text));
+                log.append(level(CHILD), &text).unwrap();
+                log.let_go(&mut kept);
+            }
+        }),
+        "Find" => assert_eq!(Log::open(ring).unwrap().append_last_words(), Ok(1)),
         "Free" => {
             let mut writer = Writer::open(ring).unwrap();
             die_inside_append(ring);
@@ -286,8 +313,11 @@ fn trial(label: &str, way: Way, visits: u32, signal: libc::c_int) {
     let mut others = Others::new(visits.into());
     others.join(&ring.0).unwrap();
     others.appends(10).unwrap();
-    let dead = matches!(way, Way::TakeOver | Way::Free | Way::Read | Way::Copy);
-    if dead && way != Way::Free {
+    let dead = matches!(way, Way::TakeOver | Way::Free | Way::Read | Way::Copy | Way::Find);
+    if way == Way::Find {
+        let status = Started::new("Words pool:return 99", libc::SIGKILL, &ring.0).wait(|| ());
+        assert_eq!(status.signal(), Some(libc::SIGKILL));
+    } else if dead && way != Way::Free {
         die_inside_append(&ring.0);
         others.a_moment().unwrap();
     }
@@ -313,7 +343,8 @@ fn trial(label: &str, way: Way, visits: u32, signal: libc::c_int) {
         assert_eq!(status.signal(), Some(libc::SIGKILL), "it died at its label: {status}");
         others.laps(3, 0).unwrap();
         others.latecomers(&ring.0).unwrap();
-        return others.balance(&ring.0, dead + writes, 0).unwrap();
+        others.balance(&ring.0, dead + writes, 0).unwrap();
+        return last_words(&ring.0, label, way);
     }
     assert_eq!(status.stopped_signal(), Some(libc::SIGSTOP), "it stopped at its label: {status}");
     others.laps(3, writes as usize).unwrap();
@@ -323,6 +354,29 @@ fn trial(label: &str, way: Way, visits: u32, signal: libc::c_int) {
     others.laps(3, 0).unwrap();
     others.latecomers(&ring.0).unwrap();
     others.balance(&ring.0, dead, writes).unwrap();
+    assert_eq!(Log::open(&ring.0).unwrap().append_last_words(), Ok(0), "nothing is left of who went on to his end");
+}
+
+/// What the dead leave behind is found once: nothing, or the beginning of a line, and all of what was finished.
+fn last_words(ring: &Path, label: &str, way: Way) {
+    let words = Reader::open(ring).unwrap().last_words().unwrap();
+    match (way, &words[..]) {
+        // At the first visits nothing is kept yet, and a line is empty before its place is free.
+        (Way::Line, []) => {}
+        (Way::Line, [one]) => {
+            assert_eq!(label, "line:text", "nothing but part of a line is kept there");
+            let counter = u32::from_le_bytes(one.text[4..8].try_into().unwrap());
+            let text = payload(CHILD, counter, 50);
+            assert!(one.text == text[..30], "{one:?}");
+            assert_eq!((one.level, one.source), (level(CHILD), Source::Api));
+        }
+        (Way::Find, [one]) if label == "line:owner" => {
+            assert_eq!(one.text, payload(DEAD, 0, 50), "whoever looks next finds it again")
+        }
+        (_, words) => assert_eq!(words, [], "{label} by {way:?}"),
+    }
+    let log = Log::open(ring).unwrap();
+    assert_eq!((log.append_last_words(), log.append_last_words()), (Ok(words.len()), Ok(0)));
 }
 
 fn all(signal: libc::c_int, reads: bool) {

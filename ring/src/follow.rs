@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// If somebody truncates the file, touching the mapping raises SIGBUS, as it does with every mapped file, unless
 /// [`guard_mappings`](crate::guard_mappings) makes that an error; [`Access::Copied`] needs no such thing.
 pub struct Reader {
-    map: Mapping,
+    pub(crate) map: Mapping,
     identity: Identity,
     cursor: Cursor,
     buf: Vec<u64>,
@@ -77,7 +77,7 @@ impl Reader {
     }
 
     /// What was read is worth nothing if the file went away meanwhile.
-    fn checked<T>(&self, result: Result<T, ReadError>) -> Result<T, ReadError> {
+    pub(crate) fn checked<T>(&self, result: Result<T, ReadError>) -> Result<T, ReadError> {
         match self.map.trouble() {
             None => result,
             Some(trouble) => Err(gone(self.cursor.seq(), trouble)),
@@ -211,6 +211,14 @@ impl Reader {
     /// The path cannot be looked at.
     pub fn is_current(&self) -> std::io::Result<bool> {
         self.map.has_its_path()
+    }
+
+    /// Is the ring at [`Reader::path`] still this one, and do we own the file?
+    ///
+    /// # Errors
+    /// The path cannot be looked at.
+    pub fn is_ours(&self) -> std::io::Result<bool> {
+        self.map.has_its_path_and_is_ours()
     }
 
     /// Where the ring is.

@@ -27,7 +27,7 @@ pub(crate) struct Guarded {
 
 impl Guarded {
     pub(crate) fn new(geometry: Geometry, touching: Touching) -> Self {
-        let len = geometry.file_len() as usize;
+        let len = geometry.pages_end() as usize;
         let usable = len.next_multiple_of(GUARD);
         let mapped_len = usable + 2 * GUARD;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
@@ -50,7 +50,7 @@ impl Guarded {
 
     /// Every word of the file that would be.
     pub(crate) fn words(&self) -> &[Atomic<u64>] {
-        let len = self.geometry.file_len() as usize / 8;
+        let len = self.geometry.pages_end() as usize / 8;
         // SAFETY: so many readable and writable bytes follow `base`, which is aligned to 8 bytes as the page and the file's
         // length are; they are mapped as long as `self` lives, and accessed as atomic words alone while it is borrowed.
         unsafe { std::slice::from_raw_parts(self.base.cast(), len) }
@@ -68,7 +68,7 @@ impl Guarded {
     }
 
     pub(crate) fn ring<'m>(&'m self, clock: Clock, body: Body, judge: Judge<'m>) -> Ring<'m> {
-        // SAFETY: `file_len` bytes from `base`, aligned, mapped for reading and writing as long as `self` lives.
+        // SAFETY: `pages_end` bytes from `base`, aligned, mapped for reading and writing as long as `self` lives.
         let ring = unsafe { view(self.base, self.geometry, clock) };
         Ring { body, judge, ..ring }
     }

@@ -20,10 +20,10 @@ use std::path::Path;
 const BUSY_SLOTS: u32 = 4;
 
 /// What both handles have: the mapped ring and who we are.
-struct Attached {
-    map: Mapping,
-    identity: Identity,
-    process: &'static ForkPage,
+pub(crate) struct Attached {
+    pub(crate) map: Mapping,
+    pub(crate) identity: Identity,
+    pub(crate) process: &'static ForkPage,
 }
 
 impl Attached {
@@ -38,7 +38,7 @@ impl Attached {
     }
 
     #[inline(always)]
-    fn ring(&self) -> &Ring<'_> {
+    pub(crate) fn ring(&self) -> &Ring<'_> {
         self.map.ring()
     }
 
@@ -181,7 +181,7 @@ const POOL: usize = 64;
 /// If another process truncates the file, touching the mapping raises SIGBUS, as it does with every mapped file; a program
 /// of its own can have [`guard_mappings`](crate::guard_mappings).
 pub struct Log {
-    attached: Attached,
+    pub(crate) attached: Attached,
     pool: Pool,
 }
 
@@ -209,7 +209,8 @@ impl Log {
     /// As [`Log::append`].
     #[inline]
     pub fn append_slices(&self, draft: &Draft<'_>, pieces: &[&[u8]]) -> Result<u64, AppendError> {
-        self.with_lease(|attached, lease| attached.append(lease, draft, pieces))
+        let result = self.with_lease(|attached, lease| attached.append(lease, draft, pieces));
+        result.map_err(|error| self.attached.refuse(error))
     }
 
     /// As [`Log::append_slices`], for somebody else: the record has the pid, tid, name and user of `origin`. Allocates.
@@ -219,20 +220,21 @@ impl Log {
     pub fn append_for(&self, origin: &Origin<'_>, draft: &Draft<'_>, pieces: &[&[u8]]) -> Result<u64, AppendError> {
         let fields: Vec<_> = origin.fields().chain(draft.fields.iter().copied()).collect();
         let draft = Draft { fields: &fields, ..*draft };
-        self.with_lease(|attached, lease| {
+        let result = self.with_lease(|attached, lease| {
             let introduced = std::mem::replace(&mut lease.hold.introduced, Hold::NEVER);
             let result = attached.ring().append(&mut lease.hold, (origin.pid, origin.tid), &draft, pieces);
             lease.hold.introduced = introduced;
             result
-        })
+        });
+        result.map_err(|error| self.attached.refuse(error))
     }
 
-    /// Appends by a lease of the pool.
+    /// Acts as the owner of a slot of the pool.
     #[inline(always)]
-    fn with_lease(
+    pub(crate) fn with_lease<R>(
         &self,
-        append: impl FnOnce(&Attached, &mut Lease) -> Result<u64, AppendError>,
-    ) -> Result<u64, AppendError> {
+        act: impl FnOnce(&Attached, &mut Lease) -> Result<R, AppendError>,
+    ) -> Result<R, AppendError> {
         let attached = &self.attached;
         let generation = attached.process.generation();
         let first = place(generation) as usize;
@@ -242,18 +244,18 @@ impl Log {
                 Ok(lease) => (i, lease),
                 Err(error) => {
                     self.pool.vacate(i);
-                    return Err(attached.refuse(AppendError::TooManyWriters(error)));
+                    return Err(AppendError::TooManyWriters(error));
                 }
             },
-            None => return Err(attached.refuse(AppendError::PoolBusy { size: self.pool.size() })),
+            None => return Err(AppendError::PoolBusy { size: self.pool.size() }),
         };
-        let result = append(attached, &mut lease);
+        let result = act(attached, &mut lease);
         self.pool.give_back(i, &lease);
         // Not before: a handler that came in between has remembered its own place.
         if place(generation) as usize != i {
             set_place(i as u32);
         }
-        result.map_err(|error| attached.refuse(error))
+        result
     }
 
     /// The longest payload with its fields, bytes.

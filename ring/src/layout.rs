@@ -33,6 +33,12 @@ pub const MIN_SIZE: u64 = 64 << 10;
 pub const DEFAULT_SIZE: u64 = 16 << 20;
 /// Pids live in a namespace; the header remembers this many pairs of pid and time namespace.
 pub const NAMESPACES: usize = if cfg!(all(test, loom)) { 1 } else { 62 };
+/// The most unfinished lines that a ring has room for.
+pub const MAX_LINES: u32 = 1024;
+/// The longest text of an unfinished line, bytes, where pages are large.
+const MAX_LINE_LEN: usize = 8 << 10;
+/// Bytes of what is known of an unfinished line, beside its text.
+pub const LINE_HEADER_LEN: usize = 64;
 /// Why records were refused: the words of [`Header::refused`].
 pub const REFUSALS: usize = 4;
 
@@ -54,7 +60,9 @@ pub(crate) struct Header {
     pub(crate) created: Atomic<u64>,
     /// Inode number and time of birth of the file: a copy has others.
     pub(crate) file: [Atomic<u64>; 2],
-    pub(crate) reserved_a: [u64; 15],
+    /// Unfinished lines that there is room for behind the pages.
+    pub(crate) line_count: Atomic<u64>,
+    pub(crate) reserved_a: [u64; 14],
     pub(crate) refused: [Atomic<u64>; REFUSALS],
     pub(crate) reserved_b: [u64; 12],
     pub(crate) slots_high: Atomic<u64>,
@@ -84,6 +92,19 @@ pub(crate) struct Slot {
     pub(crate) reserved: [u64; 7],
 }
 
+/// An unfinished line: whose it is, and what its record will need beside the text.
+#[repr(C)]
+pub(crate) struct LineHeader {
+    pub(crate) holder: Atomic<u64>,
+    pub(crate) who: Atomic<u64>,
+    pub(crate) meta: Atomic<u64>,
+    /// When the text was last added to.
+    pub(crate) ticks: Atomic<u64>,
+    pub(crate) comm: [Atomic<u64>; 2],
+    pub(crate) uid: Atomic<u64>,
+    pub(crate) reserved: u64,
+}
+
 #[cfg(not(all(test, loom)))]
 const _: () = {
     use core::mem::{align_of, offset_of, size_of};
@@ -105,6 +126,7 @@ const _: () = {
     assert!(offset_of!(Header, ns_per_tick) == 104);
     assert!(offset_of!(Header, created) == 112);
     assert!(offset_of!(Header, file) == 120);
+    assert!(offset_of!(Header, line_count) == 136);
     assert!(offset_of!(Header, refused) == 256);
     assert!(offset_of!(Header, slots_high) == 384);
     assert!(offset_of!(Header, namespaces) == 512);
@@ -117,6 +139,13 @@ const _: () = {
     assert!(offset_of!(Slot, attached) == 48);
     assert!(offset_of!(Slot, uid) == 56);
     assert!(offset_of!(Slot, start) == 64);
+    assert!(size_of::<LineHeader>() == LINE_HEADER_LEN && align_of::<LineHeader>() == 8);
+    assert!(offset_of!(LineHeader, holder) == 0);
+    assert!(offset_of!(LineHeader, who) == 8);
+    assert!(offset_of!(LineHeader, meta) == 16);
+    assert!(offset_of!(LineHeader, ticks) == 24);
+    assert!(offset_of!(LineHeader, comm) == 32);
+    assert!(offset_of!(LineHeader, uid) == 48);
 };
 
 /// The sizes of a ring, read once into private memory and checked before anything is computed from them.
@@ -210,9 +239,40 @@ impl Geometry {
         end.next_multiple_of(HEADER_LEN as u64)
     }
 
-    /// Bytes of the whole file.
-    pub const fn file_len(&self) -> u64 {
+    /// Where the pages end, bytes from the start of the file.
+    pub const fn pages_end(&self) -> u64 {
         self.pages_offset() + self.size()
+    }
+
+    /// Bytes of the whole file with room for `lines` unfinished lines behind the pages.
+    pub const fn file_len(&self, lines: u32) -> u64 {
+        match lines {
+            0 => self.pages_end(),
+            _ => self.line_texts_offset(lines) + lines as u64 * self.line_len() as u64,
+        }
+    }
+
+    /// Where the texts of `lines` unfinished lines begin, bytes from the start of the file.
+    pub const fn line_texts_offset(&self, lines: u32) -> u64 {
+        (self.pages_end() + lines as u64 * LINE_HEADER_LEN as u64).next_multiple_of(HEADER_LEN as u64)
+    }
+
+    /// The longest text of an unfinished line, bytes.
+    pub const fn line_len(&self) -> usize {
+        let half = self.page_size() as usize / 2;
+        if half < MAX_LINE_LEN { half } else { MAX_LINE_LEN }
+    }
+
+    /// How many unfinished lines a new ring has room for: as many as fit into a sixteenth of it, but 8 to 1024.
+    pub const fn new_lines(&self) -> u32 {
+        let fit = self.size() / 16 / self.line_len() as u64;
+        if fit < 8 {
+            8
+        } else if fit > MAX_LINES as u64 {
+            MAX_LINES
+        } else {
+            fit as u32
+        }
     }
 
     /// The longest payload with its fields, bytes: just under half a page, so that no page closes early for less.

@@ -4,7 +4,7 @@
 //! be killed or stopped at any instruction and nobody else is harmed. Readers map the file read-only.
 //!
 //! ```text
-//!  file    | header | writer slots | page 0 | page 1 | ..            | page B-1 |
+//!  file    | header | writer slots | page 0 | page 1 | ..            | page B-1 | unfinished lines |
 //!              |            |
 //!              HEAD         who may still write to which page
 //!
@@ -85,6 +85,8 @@ mod record;
 mod ring;
 mod slots;
 mod sync;
+#[cfg_attr(all(test, loom), allow(dead_code))]
+mod unfinished;
 mod word;
 mod writer;
 
@@ -97,6 +99,8 @@ mod follow;
 mod guard;
 #[cfg(not(all(test, loom)))]
 mod handle;
+#[cfg(not(all(test, loom)))]
+mod last_words;
 #[cfg(not(all(test, loom)))]
 mod liveness;
 #[cfg(not(all(test, loom)))]
@@ -135,8 +139,8 @@ pub use copy::Body;
 pub use error::{AppendError, Error, GeometryError, ReadError, TooManyWriters};
 pub use evidence::{Evidence, Life};
 pub use layout::{
-    DEFAULT_SIZE, FORMAT_VERSION, Geometry, HEADER_LEN, MAGIC, MAX_PAGE_SIZE, MAX_PAGES, MAX_SLOTS, MIN_PAGE_SIZE,
-    MIN_SIZE, PAGE_HEADER_WORDS, RECORD_HEADER_LEN, SLOT_LEN,
+    DEFAULT_SIZE, FORMAT_VERSION, Geometry, HEADER_LEN, LINE_HEADER_LEN, MAGIC, MAX_LINES, MAX_PAGE_SIZE, MAX_PAGES,
+    MAX_SLOTS, MIN_PAGE_SIZE, MIN_SIZE, PAGE_HEADER_WORDS, RECORD_HEADER_LEN, SLOT_LEN,
 };
 pub use level::{Level, UnknownLevel};
 pub use reader::{Bounds, Counts, Gap, Read, Seek};
@@ -149,6 +153,7 @@ pub use {
     follow::Reader,
     guard::guard_mappings,
     handle::{Log, Writer},
+    last_words::{Kept, LastWords, WRITTEN},
     location::{Location, Purpose, RING_VARIABLE, SYSTEM_RING},
     map::{Access, Create, Identity, identify_path},
     stat::{Refused, Stat, WriterStat},

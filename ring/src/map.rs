@@ -5,13 +5,16 @@ use crate::clock::{Clock, realtime_ns};
 use crate::copy::Body;
 use crate::error::Error;
 use crate::evidence::Verdict;
-use crate::layout::{FORMAT_VERSION, Geometry, HEADER_LEN, Header, MAGIC, PAGE_HEADER_WORDS, SLOT_LEN, Slot};
+use crate::layout::{
+    FORMAT_VERSION, Geometry, HEADER_LEN, Header, LineHeader, MAGIC, MAX_LINES, PAGE_HEADER_WORDS, SLOT_LEN, Slot,
+};
 use crate::liveness::Liveness;
 use crate::lock::{LockFile, Taken};
 use crate::private::{Alarm, PrivateCopy, Trouble};
 use crate::process::effective_uid;
 use crate::ring::{Look, Ring};
 use crate::sync::Atomic;
+use crate::unfinished::Unfinished;
 use crate::word::{HeadWord, OwnerWord};
 use memmap2::{MmapOptions, MmapRaw};
 use std::ffi::CString;
@@ -118,13 +121,14 @@ impl Create {
             std::os::unix::fs::fchown(file, None, Some(gid)).map_err(failed("set the group"))?;
         }
         file.set_permissions(std::fs::Permissions::from_mode(self.mode & 0o777)).map_err(failed("set the mode"))?;
-        allocate(file, path, geometry.file_len())?;
+        let lines = geometry.new_lines();
+        allocate(file, path, geometry.file_len(lines))?;
 
         let random = random().map_err(failed("read /dev/urandom"))?;
         let boot = boot_id().map_err(failed("read the boot id"))?;
         let clock = self.clock.unwrap_or_else(Clock::best);
         let born = born(&file.metadata().map_err(failed("look at"))?);
-        let len = geometry.file_len() as usize;
+        let len = geometry.file_len(lines) as usize;
         let raw = MmapOptions::new().len(len).map_raw(file).map_err(failed("map"))?;
         // SAFETY: the mapping has this length, and the view is used no longer than it lives.
         let ring = unsafe { view(raw.as_mut_ptr(), geometry, clock) };
@@ -147,6 +151,7 @@ impl Create {
             (&header.created, realtime_ns()),
             (&header.file[0], born[0]),
             (&header.file[1], born[1]),
+            (&header.line_count, lines as u64),
         ];
         // Nobody else has this file yet; giving it a name publishes all of it.
         for (cell, value) in words {
@@ -298,6 +303,8 @@ pub struct Identity {
     pub geometry: Geometry,
     #[allow(missing_docs)]
     pub clock: Clock,
+    /// Unfinished lines that there is room for behind the pages.
+    pub lines: u32,
     /// The file is a copy of the one that was made as a ring: it can be read, and nobody may write to it.
     pub copied: bool,
 }
@@ -372,8 +379,12 @@ pub(crate) fn identify(file: &File, path: &Path, meta: &std::fs::Metadata) -> Re
     }
     let geometry = Geometry::from_stored(word(24), word(32), word(40), word(56))
         .map_err(|source| Error::BadGeometry { path: path.to_owned(), source })?;
-    if geometry.file_len() > len {
-        return Err(truncated(geometry.file_len()));
+    let lines = match u32::try_from(word(136)) {
+        Ok(lines @ 0..=MAX_LINES) => lines,
+        _ => return bad("the number of unfinished lines", word(136)),
+    };
+    if geometry.file_len(lines) > len {
+        return Err(truncated(geometry.file_len(lines)));
     }
     let clock = Clock::from_stored(word(96), word(104));
     let clock = clock.ok_or_else(|| Error::BadClock { path: path.to_owned(), kind: word(96) })?;
@@ -385,6 +396,7 @@ pub(crate) fn identify(file: &File, path: &Path, meta: &std::fs::Metadata) -> Re
         created_ns: word(112),
         geometry,
         clock,
+        lines,
         copied,
     })
 }
@@ -431,6 +443,8 @@ pub enum Access {
 pub(crate) struct Mapping {
     /// Borrows from what is shared below and from `raw`; the lifetime is a lie that [`Mapping::ring`] takes back.
     ring: Ring<'static>,
+    /// Borrows as `ring` does.
+    lines: Unfinished<'static>,
     path: PathBuf,
     access: Access,
     locks: LockFile,
@@ -487,7 +501,7 @@ impl Mapping {
         write: bool,
     ) -> Result<Self, Error> {
         let geometry = identity.geometry;
-        let len = geometry.file_len() as usize;
+        let len = geometry.file_len(identity.lines) as usize;
         let mut options = MmapOptions::new();
         options.len(len);
         let raw = match access {
@@ -500,7 +514,7 @@ impl Mapping {
         let fetch: Option<Arc<FetchFn>> = (access == Access::Copied).then(|| {
             // SAFETY: private memory of this length, looked at through the ring's atomics alone; it and the alarm go when
             // the `Mapping` goes, and the copy with them.
-            let copy = unsafe { PrivateCopy::new(file, geometry, raw.as_mut_ptr(), Arc::as_ptr(&alarm)) };
+            let copy = unsafe { PrivateCopy::new(file, geometry, len, raw.as_mut_ptr(), Arc::as_ptr(&alarm)) };
             Arc::new(move |part| copy.fetch(part)) as Arc<FetchFn>
         });
         let of = (meta.dev(), meta.ino());
@@ -510,25 +524,33 @@ impl Mapping {
             frees: write,
         };
         let judge: Arc<JudgeFn> = Arc::new(move |header, slot, owner| liveness.judge(header, slot, owner));
-        // SAFETY: `raw` maps `geometry.file_len()` bytes from its start, page-aligned, and lives as long as the `Mapping`
+        // SAFETY: `raw` maps `geometry.file_len(..)` bytes from its start, page-aligned, and lives as long as the `Mapping`
         // that it is stored in; `Mapping::ring` gives the view out for no longer than that.
         let mut ring = unsafe { view(raw.as_mut_ptr(), geometry, identity.clock) };
         // SAFETY: stored beside the ring and never replaced, and what is in an Arc does not move.
         ring.judge = unsafe { &*Arc::as_ptr(&judge) };
         // SAFETY: as above.
         ring.fetch = fetch.as_ref().map(|fetch| unsafe { &*Arc::as_ptr(fetch) });
+        // SAFETY: the same mapping, which is as long as this many lines need.
+        let lines = unsafe { view_lines(raw.as_mut_ptr(), geometry, identity.lines) };
         let guarded = match access {
             Access::Mapped => crate::guard::enter(raw.as_ptr() as usize, len, &alarm),
             Access::Copied => None,
         };
         let locks = LockFile::new(path, of, write);
-        Ok(Self { ring, path: path.to_owned(), access, locks, alarm, guarded, judge, fetch, raw })
+        Ok(Self { ring, lines, path: path.to_owned(), access, locks, alarm, guarded, judge, fetch, raw })
     }
 
     /// The ring in this mapping. Of a mapping made for reading, only loads may be used.
     #[inline(always)]
     pub(crate) fn ring(&self) -> &Ring<'_> {
         &self.ring
+    }
+
+    /// The unfinished lines behind the ring's pages; as with [`Mapping::ring`].
+    #[inline(always)]
+    pub(crate) fn lines(&self) -> &Unfinished<'_> {
+        &self.lines
     }
 
     /// Takes the lock of a slot that is about to be claimed, where that tells the truth.
@@ -560,6 +582,11 @@ impl Mapping {
         }
     }
 
+    /// Is it, and does it belong to us?
+    pub(crate) fn has_its_path_and_is_ours(&self) -> io::Result<bool> {
+        Ok(self.has_its_path()? && self.path.symlink_metadata()?.uid() == effective_uid())
+    }
+
     pub(crate) fn access(&self) -> Access {
         self.access
     }
@@ -573,7 +600,26 @@ impl Drop for Mapping {
     }
 }
 
-/// The ring in the `geometry.file_len()` bytes from `base`.
+/// The room for unfinished lines in the `geometry.file_len(lines)` bytes from `base`.
+///
+/// # Safety
+/// As [`view`].
+unsafe fn view_lines<'m>(base: *mut u8, geometry: Geometry, lines: u32) -> Unfinished<'m> {
+    if lines == 0 {
+        return Unfinished { headers: &[], texts: &[] };
+    }
+    // SAFETY: within the file by the definition of its length.
+    let headers_at = unsafe { base.add(geometry.pages_end() as usize) }.cast::<LineHeader>();
+    // SAFETY: this many headers lie between the pages and the texts.
+    let headers = unsafe { std::slice::from_raw_parts(headers_at, lines as usize) };
+    // SAFETY: as above.
+    let texts_at = unsafe { base.add(geometry.line_texts_offset(lines) as usize) }.cast::<Atomic<u64>>();
+    // SAFETY: this many texts, each of whole words, end where the file ends.
+    let texts = unsafe { std::slice::from_raw_parts(texts_at, lines as usize * geometry.line_len() / 8) };
+    Unfinished { headers, texts }
+}
+
+/// The ring in the `geometry.pages_end()` bytes from `base`.
 ///
 /// # Safety
 /// `base` is aligned to 8 bytes and the memory stays mapped for `'m`. Where it is mapped read-only, nobody stores through

@@ -12,12 +12,14 @@ use crate::copy::Body;
 use crate::error::AppendError;
 use crate::evidence::Evidence;
 use crate::heap::HeapRing;
-use crate::layout::{Geometry, Header};
+use crate::layout::{Geometry, Header, LineHeader};
 use crate::level::Level;
 use crate::pool::{Borrowed, Lease, Pool};
 use crate::reader::{Cursor, Patience, Read, Seek};
+use crate::record::Source;
 use crate::ring::Ring;
 use crate::sync::{Atomic, weaken};
+use crate::unfinished::{Holder, LineOf, Unfinished};
 use crate::word::OwnerWord;
 use crate::writer::{Draft, Hold, Reservation};
 use atomic::Ordering::{Acquire, Relaxed, Release};
@@ -161,6 +163,11 @@ impl Reader {
 
 fn name(pid: u32) -> char {
     char::from(b'a' - 1 + pid as u8)
+}
+
+/// One place for an unfinished line of eight bytes.
+fn with_lines<R>(cells: &(LineHeader, [Atomic<u64>; 1]), act: impl FnOnce(&Unfinished<'_>) -> R) -> R {
+    act(&Unfinished { headers: std::slice::from_ref(&cells.0), texts: &cells.1 })
 }
 
 /// Explores `model`, which gives its outcome, and holds the outcomes against `expected`.
@@ -366,6 +373,36 @@ fn lapped_page_leaves_no_hole() {
     });
 }
 
+/// A writer dies with an unfinished line, and another one frees his slot: who finds the slot free finds all of the line.
+fn dead_writers_line_survives_its_slot() {
+    const EXPECTED: &[&str] = &["last", "not yet"];
+    explore(EXPECTED, || {
+        let stage = Stage::new(2, 3);
+        let a = stage.attach(1);
+        let cells = Arc::new((LineHeader::free(), [Atomic::new(0)]));
+        let of = LineOf { pid: 1, tid: 1, uid: 0, comm: [0; 2] };
+        let holder = Holder::new(a.hold.slot, a.hold.owner);
+        assert_eq!(with_lines(&cells, |lines| lines.claim(holder, 0, &of)), Some(0));
+        let (b, c, its) = (stage.clone(), stage.clone(), cells.clone());
+        let a = spawn(move || {
+            with_lines(&its, |lines| lines.store(0, 0, b"last", 0, (Level::INFO, Source::Api)));
+            a.stage.die(1);
+        });
+        let b = spawn(move || b.with(|ring| ring.free_if_dead(0, OwnerWord::new(1, 0, 0, 0))));
+        let c = spawn(move || {
+            let mine = Holder::new(2, OwnerWord::new(3, 0, 0, 0));
+            let left = c.with(|ring| with_lines(&cells, |lines| lines.take(ring, 0, mine)));
+            match left {
+                Some(left) => String::from_utf8(left.text).unwrap(),
+                None if with_lines(&cells, |lines| lines.is_held(0, holder)) => "not yet".to_owned(),
+                None => "lost".to_owned(),
+            }
+        });
+        (a.join().unwrap(), b.join().unwrap());
+        c.join().unwrap()
+    });
+}
+
 /// A dead writer's slot is freed by one and claimed by another: the counter goes on from what the dead one announced.
 fn dead_writers_slot_changes_hands() {
     const EXPECTED: &[&str] = &["slot 0 after 1", "slot 1 after 0"];
@@ -437,6 +474,7 @@ fn lease_is_handed_over() {
 /// Every model, by name.
 const MODELS: &[(&str, fn())] = &[
     ("dead_writer_leaves_a_hole", dead_writer_leaves_a_hole),
+    ("dead_writers_line_survives_its_slot", dead_writers_line_survives_its_slot),
     ("dead_writers_record_survives_its_slot", dead_writers_record_survives_its_slot),
     ("dead_writers_slot_changes_hands", dead_writers_slot_changes_hands),
     ("lapped_page_leaves_no_hole", lapped_page_leaves_no_hole),
@@ -476,6 +514,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("read:record", "reader_joins_midway"),
     ("hole:announce", "living_writer_leaves_no_hole"),
     ("hole:entry", "lapped_page_leaves_no_hole"),
+    ("line:owner", "dead_writers_line_survives_its_slot"),
     ("pool:borrow", "lease_is_handed_over"),
     ("pool:return", "lease_is_handed_over"),
 ];
@@ -520,6 +559,7 @@ macro_rules! tests {
 
 tests!(
     dead_writer_leaves_a_hole,
+    dead_writers_line_survives_its_slot,
     dead_writers_record_survives_its_slot,
     dead_writers_slot_changes_hands,
     lapped_page_leaves_no_hole,

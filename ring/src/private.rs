@@ -60,6 +60,8 @@ impl Alarm {
 pub(crate) struct PrivateCopy {
     file: File,
     geometry: Geometry,
+    /// Bytes of the file that belong to the ring.
+    len: usize,
     memory: *mut u8,
     alarm: *const Alarm,
 }
@@ -71,10 +73,10 @@ unsafe impl Sync for PrivateCopy {}
 
 impl PrivateCopy {
     /// # Safety
-    /// `memory` has `geometry.file_len()` bytes of private memory that is looked at through atomics alone; it and `alarm`
+    /// `memory` has `len` bytes of private memory that is looked at through atomics alone; it and `alarm`
     /// outlive the copy.
-    pub(crate) unsafe fn new(file: File, geometry: Geometry, memory: *mut u8, alarm: *const Alarm) -> Self {
-        Self { file, geometry, memory, alarm }
+    pub(crate) unsafe fn new(file: File, geometry: Geometry, len: usize, memory: *mut u8, alarm: *const Alarm) -> Self {
+        Self { file, geometry, len, memory, alarm }
     }
 
     pub(crate) fn fetch(&self, part: Look) {
@@ -95,12 +97,16 @@ impl PrivateCopy {
                 fence_at("fetch:records", Acquire);
                 self.copy(page, HEADER);
             }
+            Look::Lines => {
+                let at = self.geometry.pages_end() as usize;
+                self.copy(at, self.len - at);
+            }
             Look::Writers => self.copy(0, HEADER_LEN + self.geometry.slot_count() as usize * SLOT_LEN),
         }
     }
 
     fn copy(&self, at: usize, len: usize) {
-        debug_assert!((at + len) as u64 <= self.geometry.file_len());
+        debug_assert!(at + len <= self.len);
         let mut done = 0;
         while done < len {
             // SAFETY: within the memory, by the geometry that both were made for.

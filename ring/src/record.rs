@@ -41,6 +41,10 @@ const SOURCES: [Source; 7] =
     [Source::Api, Source::Stdout, Source::Stderr, Source::Log, Source::Syslog, Source::Journal, Source::Kmsg];
 
 impl Source {
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        SOURCES.get(number as usize).copied()
+    }
+
     /// The name, for instance `stdout`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -296,7 +300,7 @@ impl Meta {
         Some(Self {
             len: bits & 0x7fff,
             level: Level::new((bits >> 15 & 31) as u8)?,
-            source: *SOURCES.get((bits >> 20 & 15) as usize)?,
+            source: Source::from_number((bits >> 20 & 15) as u8)?,
             flags: Flags((bits >> 24) as u8),
         })
     }

@@ -39,6 +39,8 @@ pub(crate) enum Look {
     Page(u64),
     /// The writer slots and all that the header says of writers.
     Writers,
+    /// The unfinished lines behind the pages.
+    Lines,
 }
 
 /// Copies that part out of the file, into the words that the ring borrows.

@@ -68,6 +68,8 @@ pub struct Stat {
     pub bounds: Bounds,
     pub refused: Refused,
     pub writers: Vec<WriterStat>,
+    /// Unfinished lines of dead writers that nobody has appended yet.
+    pub last_words: usize,
 }
 
 pub(crate) fn stat(map: &Mapping, identity: Identity) -> Result<Stat, ReadError> {
@@ -101,5 +103,8 @@ pub(crate) fn stat(map: &Mapping, identity: Identity) -> Result<Stat, ReadError>
     let [too_large, too_many_writers, all_pages_pinned, damaged] =
         std::array::from_fn(|i| ring.header.refused[i].load(Relaxed));
     let refused = Refused { too_large, too_many_writers, all_pages_pinned, damaged };
-    Ok(Stat { identity, bounds, refused, writers: writers.collect() })
+    let writers = writers.collect();
+    ring.look(Look::Lines);
+    let last_words = map.lines().left(ring, identity.copied).count();
+    Ok(Stat { identity, bounds, refused, writers, last_words })
 }

@@ -217,6 +217,10 @@ impl OwnerWord {
     }
 
     /// False when the owner could not find out when it started.
+    pub(crate) const fn start(self) -> u64 {
+        self.0 >> 1 & ((1 << 27) - 1)
+    }
+
     pub(crate) const fn knows_start(self) -> bool {
         self.0 >> 1 & mask(Self::START_BITS) != 0
     }

@@ -21,6 +21,7 @@ const PAGES: u64 = 12288;
 const PAGE: u64 = 4096;
 const INDEX: u64 = 64;
 const DATA: u64 = INDEX + 32 * 8;
+const LINES: u64 = PAGES + 16 * PAGE;
 const HEAD: u64 = 1024;
 
 /// A ring, and its file to be damaged.
@@ -292,6 +293,9 @@ fn damage_to_the_header_and_the_writer_table_is_named() {
         plant(SLOTS, word, "the owner of a writer slot", owner);
     }
     plant(SLOTS + 56, 1 << 40, "the uid of a writer", Expected::AtMost(u32::MAX as u64));
+    plant(136, 1025, "the number of unfinished lines", Expected::AtMost(1024));
+    plant(LINES + 64, 64 << 54 | 1 << 32, "the holder of a line", Expected::Rule("0, or a writer slot and its owner"));
+    plant(LINES + 64 + 16, 2049, "the length of a line", Expected::AtMost(2048));
     plant(SLOTS + 8, 77, "an announcement", Expected::Rule("a counter alone while it is idle"));
     plant(SLOTS + 8, 1 << 48 | 1 << 30, "an announcement", Expected::Rule("a page that exists"));
     plant(SLOTS + 10 * 128 + 16, 3, "a word of a writer slot", Expected::Rule("0 in a slot that was never owned"));
@@ -313,12 +317,15 @@ fn damage_to_the_header_and_the_writer_table_is_named() {
 fn a_file_that_is_cut_short_is_checked_as_far_as_it_goes_and_what_is_no_ring_is_an_error() {
     let ring = TestRing::new("cut", 5000);
     let whole = ring.check().tally.unwrap();
-    let len = PAGES + 10 * PAGE + 100;
-    ring.1.set_len(len).unwrap();
-    let checked = ring.check();
-    let cut = finding(len, None, "the end of the file", len, Expected::AtLeast(PAGES + 16 * PAGE));
-    assert_eq!(checked.findings, [cut]);
-    let tally = checked.tally.unwrap();
+    let mut tally = whole;
+    for len in [LINES + 4096, LINES, PAGES + 10 * PAGE + 100] {
+        assert_eq!(tally, whole, "what is behind the pages holds no records");
+        ring.1.set_len(len).unwrap();
+        let checked = ring.check();
+        let cut = finding(len, None, "the end of the file", len, Expected::AtLeast(LINES + 4096 + 8 * 2048));
+        assert_eq!(checked.findings, [cut]);
+        tally = checked.tally.unwrap();
+    }
     assert!(tally.readable > whole.readable / 3 && tally.readable < whole.readable, "{tally:?}");
     for len in [PAGES, 4096] {
         ring.1.set_len(len).unwrap();

@@ -4,8 +4,8 @@ mod folder;
 
 use folder::{Folder, small};
 use lapwing_ring::{
-    AppendError, Draft, Error, Field, Flags, Geometry, GeometryError, Level, Read, Reader, Record, Source, Value,
-    Writer, identify_path,
+    AppendError, Draft, Error, Field, Flags, Geometry, GeometryError, Kept, Level, Log, Read, Reader, Record, Source,
+    Value, Writer, identify_path,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -151,6 +151,8 @@ fn constants_are_the_documented_ones() {
         ("MIN_PAGE_SIZE", lapwing_ring::MIN_PAGE_SIZE),
         ("MAX_PAGE_SIZE", lapwing_ring::MAX_PAGE_SIZE),
         ("MIN_SIZE", lapwing_ring::MIN_SIZE),
+        ("MAX_LINES", lapwing_ring::MAX_LINES as u64),
+        ("LINE_HEADER_LEN", lapwing_ring::LINE_HEADER_LEN as u64),
         ("DEFAULT_SIZE", lapwing_ring::DEFAULT_SIZE),
     ];
     let documented: Vec<_> = documented.iter().map(|row| (row[0].as_str(), number(&row[1]))).collect();
@@ -175,7 +177,14 @@ fn geometry_is_the_documented_one() {
             assert_eq!((g.page_size(), g.page_count() as u64), (page, size / page));
             assert_eq!((g.slot_count() as u64, g.index_len() as u64), (slots, page / 128));
             assert_eq!(g.pages_offset(), (4096 + slots * 128).div_ceil(4096) * 4096);
-            assert_eq!(g.file_len(), g.pages_offset() + size);
+            assert_eq!(g.pages_end(), g.pages_offset() + size);
+            let text = (page / 2).min(8192);
+            let lines = (size / 16 / text).clamp(8, 1024);
+            assert_eq!((g.line_len() as u64, g.new_lines() as u64), (text, lines));
+            let texts = (g.pages_end() + lines * 64).div_ceil(4096) * 4096;
+            assert_eq!(g.line_texts_offset(g.new_lines()), texts);
+            assert_eq!(g.file_len(g.new_lines()), texts + lines * text);
+            assert_eq!(g.file_len(0), g.pages_end());
             let data_words = page / 8 - 8 - page / 128;
             assert_eq!(g.max_body() as u64, data_words / 2 * 8 - 20);
         }
@@ -189,7 +198,7 @@ fn a_new_ring_has_the_documented_header_and_nothing_else() {
     small().create(&path).unwrap();
     let (bytes, identity) = (Bytes::of(&path), identify_path(&path).unwrap());
     let g = identity.geometry;
-    assert_eq!(bytes.0.len() as u64, g.file_len());
+    assert_eq!(bytes.0.len() as u64, g.file_len(identity.lines));
     assert_eq!(&bytes.0[..8], b"LAPWING\0");
     let header = offsets("Header");
     let word = |name: &str| bytes.u64(header[name].0);
@@ -203,6 +212,7 @@ fn a_new_ring_has_the_documented_header_and_nothing_else() {
     assert_eq!(format!("{:016x}", word("boot_id")), boot[..16]);
     assert_eq!((word("clock_kind"), word("ns_per_tick")), (identity.clock.kind() as u64, identity.clock.ns_per_tick()));
     assert_eq!(word("created"), identity.created_ns);
+    assert_eq!((word("line_count"), identity.lines), (g.new_lines().into(), g.new_lines()));
     let meta = fs::metadata(&path).unwrap();
     let birth = meta.created().map_or(0, |time| time.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64);
     assert_eq!([word("file"), bytes.u64(header["file"].0 + 8)], [meta.ino(), birth]);
@@ -228,7 +238,45 @@ fn a_new_ring_has_the_documented_header_and_nothing_else() {
     let clock = [page["mono_offset"].0, page["real_offset"].0].map(|offset| bytes.u64(at + offset));
     assert!(clock[1] > 1 << 50, "a realtime offset");
     assert!(bytes.is_zero(at + page["reserved"].0, at + g.page_size()));
-    assert!(bytes.is_zero(g.pages_offset(), at) && bytes.is_zero(at + g.page_size(), g.file_len()));
+    assert!(bytes.is_zero(g.pages_offset(), at) && bytes.is_zero(at + g.page_size(), g.file_len(identity.lines)));
+}
+
+#[test]
+fn an_unfinished_line_lies_where_the_format_says() {
+    let folder = Folder::new("line");
+    let path = folder.join("ring");
+    small().create(&path).unwrap();
+    let log = Log::open(&path).unwrap();
+    let mut kept = Kept::NOWHERE;
+    let tid: u64 = fs::read_link("/proc/thread-self").unwrap().file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let text = b"unfinished, of 20 b.";
+    assert!(log.keep(&mut kept, Level::WARN, Source::Stderr, text));
+    let (bytes, identity) = (Bytes::of(&path), identify_path(&path).unwrap());
+    let (geometry, lines) = (identity.geometry, identity.lines.into());
+    let held = (0..lines).map(|i| geometry.pages_end() + 64 * i).filter(|&at| bytes.u64(at) != 0).collect::<Vec<_>>();
+    let [at] = held[..] else { panic!("one place is held: {held:?}") };
+    let (line, slot) = (offsets("Unfinished line"), offsets("Writer slot"));
+    let word = |name: &str| bytes.u64(at + line[name].0);
+    let [holder, meta] = &all_bits("Unfinished line")[..] else { panic!("two bit tables") };
+    let [owner, _] = &all_bits("Writer slot")[..] else { panic!("two bit tables") };
+    let owned = bytes.u64(4096 + slot["owner"].0);
+    for name in ["pid", "image"] {
+        assert_eq!(field(word("holder"), holder[name]), field(owned, owner[name]), "{name}");
+    }
+    let start = field(owned, owner["start time"]) & ((1 << 24) - 1);
+    assert_eq!((field(word("holder"), holder["slot"]), field(word("holder"), holder["start time"])), (0, start));
+    assert_eq!(word("who"), u64::from(std::process::id()) | (tid << 32));
+    let of_meta = |name: &str| field(word("meta"), meta[name]);
+    assert_eq!((of_meta("source"), of_meta("level"), of_meta("length")), (2, 13, 20));
+    assert!(word("ticks") != 0);
+    assert_eq!(bytes.u64(at + line["comm"].0), bytes.u64(4096 + slot["comm"].0));
+    assert_eq!(word("uid"), bytes.u64(4096 + slot["uid"].0));
+    let place = (at - geometry.pages_end()) / 64;
+    let text_at = geometry.line_texts_offset(identity.lines) + place * geometry.line_len() as u64;
+    assert_eq!(&bytes.0[text_at as usize..][..20], text);
+    log.let_go(&mut kept);
+    let bytes = Bytes::of(&path);
+    assert_eq!([line["holder"].0, line["meta"].0].map(|offset| bytes.u64(at + offset)), [0, 0]);
 }
 
 #[test]

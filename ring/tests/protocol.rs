@@ -82,7 +82,18 @@ fn the_model_of_each_label_is_the_one_that_is_run() {
     let documented = modelled.into_iter().map(|[label, _, _, model]| (label, model)).collect::<BTreeSet<_>>();
     assert_eq!(run, documented);
     let argued: Vec<String> = argued.into_iter().map(|[label, ..]| label).collect();
-    let expected = ["advance:decide", "advance:pin", "fetch:index", "fetch:records", "guard:enter", "guard:find"];
+    let expected = [
+        "advance:decide",
+        "advance:pin",
+        "line:claim",
+        "line:free",
+        "line:anew",
+        "line:text",
+        "fetch:index",
+        "fetch:records",
+        "guard:enter",
+        "guard:find",
+    ];
     assert_eq!(argued, expected, "what no model can break has its argument in the text");
 }
 

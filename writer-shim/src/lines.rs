@@ -102,6 +102,17 @@ impl Lines {
         self.usual = level.number();
     }
 
+    /// What there is of the unfinished line. Bytes that may be a prefix yet are part of it.
+    #[inline]
+    pub fn text(&self) -> &[u8] {
+        &self.buffer[..self.len as usize]
+    }
+
+    /// The level of the unfinished line, as far as it is known.
+    pub fn level(&self) -> Level {
+        Level::new(self.level).unwrap_or_else(|| self.usual())
+    }
+
     fn usual(&self) -> Level {
         Level::new(self.usual).unwrap_or(Level::INFO)
     }
@@ -142,7 +153,7 @@ impl Lines {
 
     /// Adds to the unfinished line; `end` are the flags of its last record, if this ends it.
     fn add(&mut self, mut part: &[u8], end: Option<Flags>, sink: &mut impl FnMut(&[&[u8]], Level, Flags)) {
-        let Some(level) = self.level(&mut part, end.is_some()) else { return };
+        let Some(level) = self.find_level(&mut part, end.is_some()) else { return };
         loop {
             let (kept, room) = (self.len as usize, (self.limit - self.len) as usize);
             let (now, flags) = match (part.split_at_checked(room), end) {
@@ -177,7 +188,7 @@ impl Lines {
 
     /// The level of the unfinished line, to which `part` is about to be added; takes its prefix away. `None`: it takes
     /// more bytes to know, and `part` is kept.
-    fn level(&mut self, part: &mut &[u8], ends: bool) -> Option<Level> {
+    fn find_level(&mut self, part: &mut &[u8], ends: bool) -> Option<Level> {
         if let Some(level) = Level::new(self.level) {
             return Some(level);
         }

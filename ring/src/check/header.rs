@@ -5,7 +5,8 @@
 use super::{Expected, Look, Words};
 use crate::clock::Clock;
 use crate::error::GeometryError;
-use crate::layout::{Geometry, HEADER_LEN, Header, NAMESPACES, SLOT_LEN, Slot};
+use crate::layout::{Geometry, HEADER_LEN, Header, LINE_HEADER_LEN, LineHeader, MAX_LINES, NAMESPACES, SLOT_LEN, Slot};
+use crate::unfinished::Holder;
 use crate::word::{AnnounceWord, OwnerWord};
 use core::mem::offset_of;
 
@@ -37,8 +38,17 @@ impl Look {
                 let at = offset_of!(Header, slots_high) as u64;
                 self.wrong(at, None, "the number of slots that were ever owned", high, Expected::AtMost(slots));
             }
-            if words.len < geometry.file_len() {
-                let expected = Expected::AtLeast(geometry.file_len());
+            let lines = match u32::try_from(word(offset_of!(Header, line_count))) {
+                Ok(lines @ 0..=MAX_LINES) => lines,
+                _ => {
+                    let at = offset_of!(Header, line_count);
+                    let what = "the number of unfinished lines";
+                    self.wrong(at as u64, None, what, word(at), Expected::AtMost(MAX_LINES.into()));
+                    0
+                }
+            };
+            if words.len < geometry.file_len(lines) {
+                let expected = Expected::AtLeast(geometry.file_len(lines));
                 self.wrong(words.len, None, "the end of the file", words.len, expected);
             }
         }
@@ -83,6 +93,25 @@ impl Look {
             self.wrong(at[3] as u64, None, "the length of a page's index", index_len, Expected::Exactly(expected));
         }
         geometry.ok()
+    }
+
+    pub(super) fn lines(&mut self, words: &Words<'_>, geometry: Geometry) {
+        let count = words.word(offset_of!(Header, line_count) as u64).unwrap_or(0);
+        for i in 0..count.min(MAX_LINES.into()) {
+            let at = geometry.pages_end() + i * LINE_HEADER_LEN as u64;
+            let Some(line) = words.words(at, LINE_HEADER_LEN / 8) else { return };
+            let (holder, meta) = (line[offset_of!(LineHeader, holder) / 8], line[offset_of!(LineHeader, meta) / 8]);
+            // 1: left behind by somebody who could not append it.
+            if holder > 1 && Holder::from_bits(holder).slot() >= geometry.slot_count() as usize {
+                let expected = Expected::Rule("0, or a writer slot and its owner");
+                self.wrong(at, None, "the holder of a line", holder, expected);
+            }
+            let (len, most) = (meta & u64::from(u32::MAX), geometry.line_len() as u64);
+            if len > most {
+                let at = at + offset_of!(LineHeader, meta) as u64;
+                self.wrong(at, None, "the length of a line", len, Expected::AtMost(most));
+            }
+        }
     }
 
     pub(super) fn slots(&mut self, words: &Words<'_>, geometry: Geometry) {

@@ -8,7 +8,7 @@ mod view;
 pub use others::{Others, mix};
 pub use view::{PAGE_COUNT, View};
 
-use lapwing_ring::{Field, Level, Read, Reader, Record, Seek, Source, Writer};
+use lapwing_ring::{Field, Flags, Level, Read, Reader, Record, Seek, Source, Writer};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -145,6 +145,7 @@ impl Books {
             [] => {}
             [Field::Comm(comm), Field::Start(start), Field::Uid(uid)]
                 if !comm.is_empty() && start != 0 && uid == self.uid => {}
+            [Field::Comm(_), Field::Uid(_), Field::KeyValue(..)] if record.flags.contains(Flags::LAST_WORDS) => {}
             _ => return Err(format!("{entry:?} is introduced by {fields:?}")),
         }
         self.hear(entry, record.seq)?;

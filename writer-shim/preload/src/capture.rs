@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::copied;
-use crate::state::State;
+use crate::state::{Held, State};
 use lapwing_ring::{Draft, Flags, Level, Log, Source};
 use lapwing_writer_shim::calm::apart;
 use lapwing_writer_shim::environment::{Stream, Streams};
@@ -58,7 +58,11 @@ impl Capture {
         }
         // For children made without the C library's fork.
         self.state.claim();
-        let mut sink = |text: &[&[u8]], level, flags| self.append(stream, text, level, flags);
+        let mut finished = false;
+        let mut sink = |text: &[&[u8]], level, flags| {
+            finished = true;
+            self.append(stream, text, level, flags);
+        };
         let ending = self.is_ending.load(Relaxed);
         if let Some(mut unfinished) = self.state.unfinished(stream, self.limit) {
             // SAFETY: the caller's promise.
@@ -66,6 +70,7 @@ impl Capture {
             if ending {
                 unfinished.flush(&mut sink);
             }
+            self.keep(stream, &mut unfinished, finished);
         } else if let Some(mut spare) = self.state.spare(self.limit) {
             // SAFETY: the caller's promise.
             unsafe { pieces(text, len, |piece| spare.push(piece, &mut sink)) };
@@ -80,11 +85,25 @@ impl Capture {
         Some(())
     }
 
+    /// Keeps what is unfinished in the ring's file, so that it outlives this process. `anew`: it does not go on what was
+    /// kept before, which is a record now.
+    #[inline]
+    fn keep(&self, stream: Stream, unfinished: &mut Held<'_>, anew: bool) {
+        let (line, kept) = unfinished.kept();
+        if line.text().is_empty() {
+            if kept.is_somewhere() {
+                self.log.let_go(kept);
+            }
+            return;
+        }
+        if anew {
+            kept.begin_anew();
+        }
+        self.log.keep(kept, line.level(), source(stream), line.text());
+    }
+
     fn append(&self, stream: Stream, text: &[&[u8]], level: Level, flags: Flags) {
-        let source = match stream {
-            Stream::Out => Source::Stdout,
-            Stream::Err => Source::Stderr,
-        };
+        let source = source(stream);
         // The ring counts what it refuses; there is nobody else to tell.
         let _ = self.log.append_slices(&Draft { level, source, flags, fields: &[] }, text);
     }
@@ -100,9 +119,17 @@ impl Capture {
         for stream in [Stream::Out, Stream::Err] {
             if let Some(mut unfinished) = self.state.unfinished(stream, self.limit) {
                 Lines::flush(&mut unfinished, |text, level, flags| self.append(stream, text, level, flags));
+                self.keep(stream, &mut unfinished, true);
             }
         }
         self.log.release();
+    }
+}
+
+const fn source(stream: Stream) -> Source {
+    match stream {
+        Stream::Out => Source::Stdout,
+        Stream::Err => Source::Stderr,
     }
 }
 

@@ -10,8 +10,7 @@
 //! lock that waits, no stdio; errno and the result are those of the real call. Nothing is ever printed.
 //!
 //! What is not seen: system calls that go around the C library (static programs, Go, io_uring), `sendfile` and its like,
-//! what the C library says when it finds its heap or a stack damaged, stdio of C libraries other than glibc. An unfinished
-//! line is lost when a signal kills the program. What a vfork child prints has its parent's pid.
+//! what the C library says when it finds its heap or a stack damaged, stdio of C libraries other than glibc. What a vfork child prints has its parent's pid.
 
 // In a test build of this file the hooks are not there to be called.
 #![cfg_attr(test, allow(dead_code, non_snake_case))]

@@ -54,6 +54,10 @@ fn start() -> Option<()> {
     std::panic::set_hook(Box::new(|_| {}));
     // The mapping outlives the descriptor, so that a program may close everything it does not know.
     let log = Log::open(&environment.ring).ok()?;
+    if log.is_full_of_lines() {
+        // Nobody has come to see what the dead have left, and it takes the room of the living.
+        let _ = log.append_last_words();
+    }
     let limit = limit_for(log.max_body());
     let state = State::map()?;
     if environment.buffer == Buffer::Line {

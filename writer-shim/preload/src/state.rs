@@ -6,6 +6,7 @@
 //! pid to find out.
 #![allow(unsafe_code)]
 
+use lapwing_ring::Kept;
 use lapwing_writer_shim::environment::{Stream, Streams};
 use lapwing_writer_shim::identity::FileId;
 use lapwing_writer_shim::lines::Lines;
@@ -195,9 +196,10 @@ struct Assembly {
     /// What is in it is a parent's.
     stale: AtomicBool,
     lines: UnsafeCell<Lines>,
+    kept: UnsafeCell<Kept>,
 }
 
-// SAFETY: `lines` is touched by the one who set `held` from false to true, and `held` is cleared behind that.
+// SAFETY: `lines` and `kept` are touched by the one who set `held` from false to true, and `held` is cleared behind that.
 unsafe impl Sync for Assembly {}
 
 impl Assembly {
@@ -209,6 +211,7 @@ impl Assembly {
         let mut held = Held(self);
         if self.stale.load(Relaxed) {
             held.clear();
+            *held.kept().1 = Kept::NOWHERE;
             self.stale.store(false, Relaxed);
         }
         if held.is_between_lines() {
@@ -220,6 +223,16 @@ impl Assembly {
 
 /// An assembly that is ours until this is dropped.
 pub(crate) struct Held<'a>(&'a Assembly);
+
+impl Held<'_> {
+    /// The line, and where the ring's file keeps it.
+    #[inline]
+    pub(crate) fn kept(&mut self) -> (&Lines, &mut Kept) {
+        // SAFETY: we hold it, so nobody else looks at it; zeros are a Kept that is nowhere.
+        let kept = unsafe { &mut *self.0.kept.get() };
+        (self, kept)
+    }
+}
 
 impl Deref for Held<'_> {
     type Target = Lines;
