@@ -97,11 +97,11 @@ impl PrivateCopy {
                 fence_at("fetch:records", Acquire);
                 self.copy(page, HEADER);
             }
+            Look::Writers => self.copy(0, HEADER_LEN + self.geometry.slot_count() as usize * SLOT_LEN),
             Look::Lines => {
                 let at = self.geometry.pages_end() as usize;
                 self.copy(at, self.len - at);
             }
-            Look::Writers => self.copy(0, HEADER_LEN + self.geometry.slot_count() as usize * SLOT_LEN),
         }
     }
 
