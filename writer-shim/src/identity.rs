@@ -13,9 +13,32 @@ pub struct FileId {
     pub ino: u64,
 }
 
+/// What sort of file it is, where that decides which calls it takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sort {
+    /// A terminal, /dev/null and the like.
+    Device,
+    /// A regular file.
+    File,
+    /// A pipe, with a name or without.
+    Pipe,
+    /// A socket of any kind.
+    Socket,
+}
+
+impl Sort {
+    /// Each, at the place that its number says.
+    pub const ALL: [Self; 4] = [Self::Device, Self::File, Self::Pipe, Self::Socket];
+}
+
 impl FileId {
     /// What `fd` is open on; `None` if it is closed. One system call, safe in a signal handler; changes errno when it fails.
     pub fn of_fd(fd: RawFd) -> Option<Self> {
+        Some(Self::and_sort_of_fd(fd)?.0)
+    }
+
+    /// As [`FileId::of_fd`], and what sort of file it is.
+    pub fn and_sort_of_fd(fd: RawFd) -> Option<(Self, Sort)> {
         let mut stat = MaybeUninit::<libc::stat>::uninit();
         // SAFETY: room for the answer; any number may be asked for.
         if unsafe { libc::fstat(fd, stat.as_mut_ptr()) } != 0 {
@@ -23,7 +46,13 @@ impl FileId {
         }
         // SAFETY: the call succeeded, so the answer is there.
         let stat = unsafe { stat.assume_init_ref() };
-        Some(Self { dev: stat.st_dev, ino: stat.st_ino })
+        let sort = match stat.st_mode & libc::S_IFMT {
+            libc::S_IFREG => Sort::File,
+            libc::S_IFIFO => Sort::Pipe,
+            libc::S_IFSOCK => Sort::Socket,
+            _ => Sort::Device,
+        };
+        Some((Self { dev: stat.st_dev, ino: stat.st_ino }, sort))
     }
 
     /// Reads `dev:ino`.
@@ -42,6 +71,7 @@ impl fmt::Display for FileId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::os::fd::AsRawFd;
 
     #[test]
@@ -53,5 +83,16 @@ mod tests {
         assert_eq!(id(&a), id(&copy));
         assert_ne!(id(&a), id(&b));
         assert_eq!(FileId::of_fd(-1), None);
+    }
+
+    #[test]
+    fn the_sort_of_a_file_is_told() {
+        let sort = |file: &dyn AsRawFd| FileId::and_sort_of_fd(file.as_raw_fd()).unwrap().1;
+        let (_reader, pipe) = std::io::pipe().unwrap();
+        let (_other, socket) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (device, file) = (File::open("/dev/null").unwrap(), File::open("/proc/self/exe").unwrap());
+        let sorts = [sort(&device), sort(&file), sort(&pipe), sort(&socket)];
+        assert_eq!(sorts, Sort::ALL);
+        assert_eq!(sorts.map(|sort| sort as usize), [0, 1, 2, 3]);
     }
 }

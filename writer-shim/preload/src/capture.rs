@@ -45,7 +45,7 @@ impl Capture {
     /// # Safety
     /// The pieces are memory that can be read, at least `len` bytes together.
     unsafe fn record(&self, fd: c_int, text: &[iovec], len: usize) -> Option<()> {
-        let stream = self.state.stream(fd, &self.streams)?;
+        let (stream, _) = self.state.files.find(fd, &self.streams)?;
         if let [line] = text
             && fd == libc::STDERR_FILENO
             && len != 0
@@ -111,8 +111,7 @@ impl Capture {
     /// Before this image ends: unfinished lines go out, and the ring's slots go back.
     fn leave(&self) {
         // What a vfork child has changed about its descriptors must not be taken for its parent's.
-        self.state.forget(libc::STDOUT_FILENO);
-        self.state.forget(libc::STDERR_FILENO);
+        self.state.files.forget_all();
         if !self.state.is_ours() {
             return;
         }
@@ -151,7 +150,7 @@ pub(crate) unsafe fn pieces(text: &[iovec], mut len: usize, mut each: impl FnMut
 
 #[inline(always)]
 fn of(fd: c_int) -> Option<&'static Capture> {
-    if fd == libc::STDOUT_FILENO || fd == libc::STDERR_FILENO { Capture::get() } else { None }
+    Capture::get().filter(|capture| capture.state.files.may_be_stream(fd))
 }
 
 /// To be asked before the real call: takes all of `text` if the ring alone is to have it, and gives what to return.
@@ -160,10 +159,10 @@ fn of(fd: c_int) -> Option<&'static Capture> {
 /// `text` and `count` are as writev(2) wants them.
 #[inline(always)]
 pub(crate) unsafe fn divert(fd: c_int, text: *const iovec, count: usize) -> Option<ssize_t> {
-    let capture = of(fd)?;
-    if !capture.quiet {
+    if !Capture::get()?.quiet {
         return None;
     }
+    let capture = of(fd)?;
     // SAFETY: the caller's promise.
     unsafe { take(capture, fd, text, count) }
 }
@@ -175,8 +174,8 @@ pub(crate) unsafe fn divert(fd: c_int, text: *const iovec, count: usize) -> Opti
 #[inline(always)]
 pub(crate) unsafe fn tee(fd: c_int, text: *const iovec, count: usize, written: ssize_t) {
     if written > 0
+        && Capture::get().is_some_and(|capture| !capture.quiet)
         && let Some(capture) = of(fd)
-        && !capture.quiet
     {
         // SAFETY: the caller's promise.
         unsafe { copy(capture, fd, text, count, written as usize) }

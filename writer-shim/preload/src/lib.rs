@@ -19,11 +19,15 @@
 
 mod calls;
 mod capture;
+mod coarse;
 mod copied;
 mod datagrams;
+mod descriptors;
+mod files;
 mod hooks;
 mod labels;
 mod log_hooks;
+mod programs;
 mod real;
 mod sockets;
 mod start;

@@ -64,8 +64,11 @@ type Strings = *const *const c_char;
 reals! {
     WRITE = c"write": fn(c_int, *const c_void, size_t) -> ssize_t;
     WRITEV = c"writev": fn(c_int, *const iovec, c_int) -> ssize_t;
+    DUP = c"dup": fn(c_int) -> c_int;
     DUP2 = c"dup2": fn(c_int, c_int) -> c_int;
     DUP3 = c"dup3": fn(c_int, c_int, c_int) -> c_int;
+    FCNTL = c"fcntl": fn(c_int, c_int, *mut c_void) -> c_int;
+    FCNTL64 = c"fcntl64": fn(c_int, c_int, *mut c_void) -> c_int;
     CLOSE = c"close": fn(c_int) -> c_int;
     CLOSEFROM = c"closefrom": fn(c_int) -> ();
     CLOSE_RANGE = c"close_range": fn(c_uint, c_uint, c_int) -> c_int;

@@ -3,7 +3,7 @@
 
 use crate::capture::{Capture, end, introduce};
 use crate::state::State;
-use crate::{real, sockets, stdio};
+use crate::{coarse, real, sockets, stdio};
 use lapwing_ring::Log;
 use lapwing_writer_shim::calm::apart;
 use lapwing_writer_shim::environment::{Buffer, Environment};
@@ -59,6 +59,7 @@ fn start() -> Option<()> {
         let _ = log.append_last_words();
     }
     let limit = limit_for(log.max_body());
+    coarse::find();
     let state = State::map()?;
     if environment.buffer == Buffer::Line {
         flush_at_every_line(state, &environment);
@@ -88,7 +89,7 @@ fn is_lapwing() -> bool {
 
 /// What a program has printed is then out when it dies. Terminals have it so anyway.
 fn flush_at_every_line(state: &State, environment: &Environment) {
-    if state.stream(libc::STDOUT_FILENO, &environment.streams).is_none() {
+    if state.files.find(libc::STDOUT_FILENO, &environment.streams).is_none() {
         return;
     }
     // SAFETY: no preconditions.

@@ -6,16 +6,15 @@
 //! pid to find out.
 #![allow(unsafe_code)]
 
+use crate::files::Files;
 use lapwing_ring::Kept;
-use lapwing_writer_shim::environment::{Stream, Streams};
-use lapwing_writer_shim::identity::FileId;
+use lapwing_writer_shim::environment::Stream;
 use lapwing_writer_shim::lines::Lines;
-use libc::c_int;
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 use std::ptr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32};
 
 /// Buffers for writes that come while the stream's own buffer is taken: as many writes at once as the ring's handle has
 /// slots for. What is not used takes no memory.
@@ -29,8 +28,7 @@ const BUFFER: usize = 64 << 10;
 pub(crate) struct State {
     /// The process whose state this is; 0 before its first record. A vfork child, which shares this memory, has another.
     pid: AtomicU32,
-    /// What descriptors 1 and 2 are open on.
-    files: [Known; 2],
+    pub(crate) files: Files,
     /// The two streams', then the spare ones.
     assemblies: [Assembly; 2 + SPARE],
     buffers: [Buffer; BUFFERS],
@@ -65,20 +63,6 @@ impl State {
         // SAFETY: null, or memory that is never unmapped, aligned to a page, all zeros at first; zeros are a valid State,
         // and everything in it is atomic or guarded by a `held`.
         unsafe { STATE.load(Acquire).as_ref() }
-    }
-
-    /// Which stream `fd` (1 or 2) is, if it is one. Asks the kernel at most every ten milliseconds.
-    #[inline]
-    pub(crate) fn stream(&self, fd: c_int, streams: &Streams) -> Option<Stream> {
-        self.files.get(usize::try_from(fd).ok()?.wrapping_sub(1))?.stream(fd, streams)
-    }
-
-    /// Forgets what `fd` is open on.
-    #[inline]
-    pub(crate) fn forget(&self, fd: c_int) {
-        if let Some(known) = usize::try_from(fd).ok().and_then(|fd| self.files.get(fd.wrapping_sub(1))) {
-            known.forget();
-        }
     }
 
     /// Writes down whose state this is. A system call the first time.
@@ -121,9 +105,7 @@ impl State {
 extern "C" fn wipe_after_fork() {
     if let Some(state) = State::get() {
         state.pid.store(0, Relaxed);
-        for known in &state.files {
-            known.forget();
-        }
+        state.files.forget_all();
         for assembly in &state.assemblies {
             // A thread of our parent may have been at it: what it left is cleared by whoever holds it next.
             assembly.stale.store(true, Relaxed);
@@ -138,56 +120,6 @@ extern "C" fn wipe_after_fork() {
 fn getpid() -> u32 {
     // SAFETY: no preconditions.
     unsafe { libc::getpid() as u32 }
-}
-
-/// What one descriptor is open on, as one word: generation (20 bits), what it is (4), when that was found out (40, ms).
-/// The generation changes whenever the descriptor may have, so that an answer which took too long is not kept.
-#[repr(transparent)]
-struct Known(AtomicU64);
-
-impl Known {
-    const NOTHING: u64 = 0;
-    const OTHER: u64 = 1;
-    const OUT: u64 = 2;
-    const ERR: u64 = 3;
-    const AT: u64 = (1 << 40) - 1;
-    const GENERATION: u64 = 1 << 44;
-    const FRESH_MS: u64 = 10;
-
-    #[inline]
-    fn stream(&self, fd: c_int, streams: &Streams) -> Option<Stream> {
-        let word = self.0.load(Acquire);
-        let now = milliseconds() & Self::AT;
-        let mut kind = word >> 40 & 15;
-        if kind == Self::NOTHING || now.wrapping_sub(word & Self::AT) >= Self::FRESH_MS {
-            kind = match streams.find(fd, FileId::of_fd(fd)?) {
-                Some(Stream::Out) => Self::OUT,
-                Some(Stream::Err) => Self::ERR,
-                None => Self::OTHER,
-            };
-            let found = word & !(Self::GENERATION - 1) | kind << 40 | now;
-            // Losing means that the descriptor changed meanwhile, or that another thread found the same.
-            let _ = self.0.compare_exchange(word, found, Release, Relaxed);
-        }
-        match kind {
-            Self::OUT => Some(Stream::Out),
-            Self::ERR => Some(Stream::Err),
-            _ => None,
-        }
-    }
-
-    #[inline]
-    fn forget(&self) {
-        let next = |word: u64| Some((word & !(Self::GENERATION - 1)).wrapping_add(Self::GENERATION));
-        let _ = self.0.fetch_update(Release, Relaxed, next);
-    }
-}
-
-fn milliseconds() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: room for the answer. The vDSO gives it, without a system call.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
-    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
 }
 
 #[repr(C)]
