@@ -4,7 +4,7 @@
 use crate::copied;
 use crate::state::{Held, State};
 use lapwing_ring::{Draft, Flags, Level, Log, Source};
-use lapwing_writer_shim::calm::apart;
+use lapwing_writer_shim::calm::{apart, kept_in};
 use lapwing_writer_shim::environment::{Stream, Streams};
 use lapwing_writer_shim::lines::{self, Lines};
 use libc::{c_int, iovec, ssize_t};
@@ -40,7 +40,8 @@ impl Capture {
         unsafe { CAPTURE.load(Acquire).as_ref() }
     }
 
-    /// Records the first `len` bytes of `text`, in pieces, if `fd` is one of the streams.
+    /// Records the first `len` bytes of `text`, in pieces, if `fd` is one of the streams. Leaves errno alone, and is no
+    /// place to be cancelled at.
     ///
     /// # Safety
     /// The pieces are memory that can be read, at least `len` bytes together.
@@ -64,6 +65,17 @@ impl Capture {
             self.append(stream, text, level, flags);
         };
         let ending = self.is_ending.load(Relaxed);
+        if let [line] = text
+            && !ending
+            && self.state.has_no_unfinished(stream)
+            // SAFETY: the caller's promise.
+            && let lines = unsafe { std::slice::from_raw_parts(line.iov_base.cast::<u8>(), len) }
+            && lines.last() == Some(&b'\n')
+        {
+            // Nothing is left to put together, so nobody's buffer is needed.
+            lines::split(lines, self.limit, &mut sink);
+            return Some(());
+        }
         if let Some(mut unfinished) = self.state.unfinished(stream, self.limit) {
             // SAFETY: the caller's promise.
             unsafe { pieces(text, len, |piece| unfinished.push(piece, &mut sink)) };
@@ -186,7 +198,7 @@ pub(crate) unsafe fn tee(fd: c_int, text: *const iovec, count: usize, written: s
 /// As [`tee`].
 #[inline(never)]
 unsafe fn copy(capture: &Capture, fd: c_int, text: *const iovec, count: usize, written: usize) {
-    apart(|| {
+    kept_in(|| {
         // SAFETY: the caller's promise.
         let text = unsafe { std::slice::from_raw_parts(text, count) };
         // SAFETY: the caller's promise.
@@ -203,7 +215,7 @@ unsafe fn take(capture: &Capture, fd: c_int, text: *const iovec, count: usize) -
     if !(1..=libc::UIO_MAXIOV as usize).contains(&count) {
         return None;
     }
-    apart(|| {
+    kept_in(|| {
         // SAFETY: the caller's promise.
         let text = unsafe { std::slice::from_raw_parts(text, count) };
         let len = text.iter().try_fold(0, |sum: ssize_t, piece| sum.checked_add_unsigned(piece.iov_len))?;

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 use crate::coarse;
+use lapwing_writer_shim::calm::{errno, set_errno};
 use lapwing_writer_shim::environment::{Stream, Streams};
 use lapwing_writer_shim::identity::{FileId, Sort};
 use libc::c_int;
@@ -31,7 +32,7 @@ impl Files {
         self.get(fd).is_some_and(File::may_be_stream)
     }
 
-    /// Which stream `fd` is, if it is one, and what sort of file.
+    /// Which stream `fd` is, if it is one, and what sort of file. Leaves errno alone.
     #[inline]
     pub(crate) fn find(&self, fd: c_int, streams: &Streams) -> Option<(Stream, Sort)> {
         self.get(fd)?.find(fd, streams)
@@ -108,7 +109,10 @@ impl File {
 
     #[cold]
     fn ask(&self, fd: c_int, streams: &Streams, word: u64, now: u64) -> Option<u64> {
-        let (id, sort) = FileId::and_sort_of_fd(fd)?;
+        let errno = errno();
+        let found = FileId::and_sort_of_fd(fd);
+        set_errno(errno);
+        let (id, sort) = found?;
         let what = match streams.find(fd, id) {
             Some(Stream::Out) => OUT,
             Some(Stream::Err) => ERR,

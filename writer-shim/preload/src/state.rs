@@ -90,6 +90,12 @@ impl State {
         self.assemblies[stream as usize].try_hold(limit)
     }
 
+    /// Is no line of the stream unfinished, as far as anybody knows who is not at it right now?
+    #[inline]
+    pub(crate) fn has_no_unfinished(&self, stream: Stream) -> bool {
+        !self.assemblies[stream as usize].unfinished.load(Relaxed)
+    }
+
     /// A buffer for the length of one write.
     pub(crate) fn spare(&self, limit: usize) -> Option<Held<'_>> {
         self.assemblies[2..].iter().find_map(|spare| spare.try_hold(limit))
@@ -109,6 +115,7 @@ extern "C" fn wipe_after_fork() {
         for assembly in &state.assemblies {
             // A thread of our parent may have been at it: what it left is cleared by whoever holds it next.
             assembly.stale.store(true, Relaxed);
+            assembly.unfinished.store(false, Relaxed);
             assembly.held.store(false, Release);
         }
         for buffer in &state.buffers {
@@ -127,6 +134,8 @@ struct Assembly {
     held: AtomicBool,
     /// What is in it is a parent's.
     stale: AtomicBool,
+    /// There is an unfinished line in it, or was when it was last given back.
+    unfinished: AtomicBool,
     lines: UnsafeCell<Lines>,
     kept: UnsafeCell<Kept>,
 }
@@ -186,6 +195,10 @@ impl DerefMut for Held<'_> {
 impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
+        let unfinished = !self.is_between_lines();
+        if self.0.unfinished.load(Relaxed) != unfinished {
+            self.0.unfinished.store(unfinished, Relaxed);
+        }
         self.0.held.store(false, Release);
     }
 }
