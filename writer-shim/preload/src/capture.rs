@@ -6,6 +6,7 @@ use crate::state::{Held, State};
 use lapwing_ring::{Draft, Flags, Level, Log, Source};
 use lapwing_writer_shim::calm::{apart, kept_in};
 use lapwing_writer_shim::environment::{Stream, Streams};
+use lapwing_writer_shim::identity::Sort;
 use lapwing_writer_shim::lines::{self, Lines};
 use libc::{c_int, iovec, ssize_t};
 use std::ptr;
@@ -45,7 +46,7 @@ impl Capture {
     ///
     /// # Safety
     /// The pieces are memory that can be read, at least `len` bytes together.
-    unsafe fn record(&self, fd: c_int, text: &[iovec], len: usize) -> Option<()> {
+    pub(crate) unsafe fn record(&self, fd: c_int, text: &[iovec], len: usize) -> Option<()> {
         let (stream, _) = self.state.files.find(fd, &self.streams)?;
         if let [line] = text
             && fd == libc::STDERR_FILENO
@@ -67,6 +68,7 @@ impl Capture {
         let ending = self.is_ending.load(Relaxed);
         if let [line] = text
             && !ending
+            && len != 0
             && self.state.has_no_unfinished(stream)
             // SAFETY: the caller's promise.
             && let lines = unsafe { std::slice::from_raw_parts(line.iov_base.cast::<u8>(), len) }
@@ -177,6 +179,46 @@ pub(crate) unsafe fn divert(fd: c_int, text: *const iovec, count: usize) -> Opti
     let capture = of(fd)?;
     // SAFETY: the caller's promise.
     unsafe { take(capture, fd, text, count) }
+}
+
+/// Would the ring alone have what is written to `fd`? It may turn out that it would not.
+#[inline(always)]
+pub(crate) fn may_divert(fd: c_int) -> bool {
+    Capture::get().is_some_and(|capture| capture.quiet) && of(fd).is_some()
+}
+
+/// As [`divert`], for a call that other sorts of files than this one do not take.
+///
+/// # Safety
+/// As [`divert`].
+#[inline(always)]
+pub(crate) unsafe fn divert_if(sort: Sort, fd: c_int, text: *const iovec, count: usize) -> Option<ssize_t> {
+    if !may_divert(fd) || found(fd).is_none_or(|(_, other)| other != sort) {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { divert(fd, text, count) }
+}
+
+/// Which stream `fd` is, and what sort of file.
+#[inline(never)]
+pub(crate) fn found(fd: c_int) -> Option<(Stream, Sort)> {
+    let capture = of(fd)?;
+    kept_in(|| capture.state.files.find(fd, &capture.streams))?
+}
+
+/// As [`tee`], behind a real call that was made though the ring alone was to have what is written.
+///
+/// # Safety
+/// As [`tee`].
+#[inline(always)]
+pub(crate) unsafe fn tee_always(fd: c_int, text: *const iovec, count: usize, written: ssize_t) {
+    if written > 0
+        && let Some(capture) = of(fd)
+    {
+        // SAFETY: the caller's promise.
+        unsafe { copy(capture, fd, text, count, written as usize) }
+    }
 }
 
 /// To be called behind the real call: records what it says it has written.

@@ -1,11 +1,12 @@
-//! What a program calls instead of its C library when it logs. The rules are those of `hooks`.
+//! What a program calls instead of its C library when it logs, or sends to a socket. The rules are those of `hooks`.
 #![allow(unsafe_code, clippy::missing_safety_doc)]
 
 use crate::calls;
-use crate::capture::Capture;
+use crate::capture::{self, Capture, may_divert};
 use crate::datagrams::{sent, sent_to};
 use crate::hooks::missing;
 use crate::{real, sockets};
+use lapwing_writer_shim::identity::Sort;
 use libc::{c_char, c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use std::ptr;
 
@@ -13,13 +14,68 @@ fn piece(data: *const c_void, len: size_t) -> iovec {
     iovec { iov_base: data.cast_mut(), iov_len: len }
 }
 
+/// Standard output can be a socket. What is urgent, or goes with a descriptor, is sent in any case.
+///
+/// # Safety
+/// As [`capture::divert`].
+#[inline(always)]
+unsafe fn divert_sent(fd: c_int, text: *const iovec, count: usize, flags: c_int) -> Option<ssize_t> {
+    if flags & libc::MSG_OOB != 0 {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { capture::divert_if(Sort::Socket, fd, text, count) }
+}
+
+/// # Safety
+/// As [`capture::tee`].
+#[inline(always)]
+unsafe fn tee_sent(fd: c_int, text: *const iovec, count: usize, flags: c_int, sent: ssize_t) {
+    if flags & libc::MSG_OOB == 0 {
+        // SAFETY: the caller's promise.
+        unsafe { capture::tee_always(fd, text, count, sent) }
+    }
+}
+
+/// # Safety
+/// As sendmsg(2).
+#[inline(always)]
+unsafe fn divert_message(fd: c_int, message: *const msghdr, flags: c_int) -> Option<ssize_t> {
+    if !may_divert(fd) {
+        return None;
+    }
+    // SAFETY: null, or the caller's promise.
+    let plain = unsafe { message.as_ref() }.filter(|to| to.msg_name.is_null() && to.msg_controllen == 0)?;
+    // SAFETY: the caller's promise.
+    unsafe { divert_sent(fd, plain.msg_iov, plain.msg_iovlen as _, flags) }
+}
+
+/// # Safety
+/// As [`capture::tee`], for the message's pieces.
+#[inline(always)]
+unsafe fn tee_message(fd: c_int, message: *const msghdr, flags: c_int, sent: ssize_t) {
+    if sent > 0 {
+        // SAFETY: the kernel has just read it.
+        let message = unsafe { &*message };
+        // SAFETY: the caller's promise.
+        unsafe { tee_sent(fd, message.msg_iov, message.msg_iovlen as _, flags, sent) }
+    }
+}
+
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C-unwind" fn send(fd: c_int, data: *const c_void, len: size_t, flags: c_int) -> ssize_t {
     let Some(real) = real::SEND.find() else { return missing() as ssize_t };
+    let text = piece(data, len);
+    // SAFETY: one piece, which is the caller's.
+    if let Some(taken) = unsafe { divert_sent(fd, &text, 1, flags) } {
+        return taken;
+    }
     // SAFETY: the caller's promise.
     let result = unsafe { real(fd, data, len, flags) };
     // SAFETY: what the kernel has just looked at.
-    unsafe { sent_to(fd, piece(data, len), ptr::null(), 0, result) };
+    unsafe { tee_sent(fd, &text, 1, flags, result) };
+    // SAFETY: what the kernel has just looked at.
+    unsafe { sent_to(fd, text, ptr::null(), 0, result) };
     result
 }
 
@@ -39,10 +95,19 @@ pub unsafe extern "C-unwind" fn sendto(
     address_len: socklen_t,
 ) -> ssize_t {
     let Some(real) = real::SENDTO.find() else { return missing() as ssize_t };
+    let text = piece(data, len);
+    if address.is_null() {
+        // SAFETY: one piece, which is the caller's.
+        if let Some(taken) = unsafe { divert_sent(fd, &text, 1, flags) } {
+            return taken;
+        }
+    }
     // SAFETY: the caller's promise.
     let result = unsafe { real(fd, data, len, flags, address, address_len) };
     // SAFETY: what the kernel has just looked at.
-    unsafe { sent_to(fd, piece(data, len), address, address_len, result) };
+    unsafe { tee_sent(fd, &text, 1, flags, result) };
+    // SAFETY: what the kernel has just looked at.
+    unsafe { sent_to(fd, text, address, address_len, result) };
     result
 }
 
@@ -50,7 +115,13 @@ pub unsafe extern "C-unwind" fn sendto(
 pub unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
     let Some(real) = real::SENDMSG.find() else { return missing() as ssize_t };
     // SAFETY: the caller's promise.
+    if let Some(taken) = unsafe { divert_message(fd, message, flags) } {
+        return taken;
+    }
+    // SAFETY: the caller's promise.
     let result = unsafe { real(fd, message, flags) };
+    // SAFETY: what the kernel has just looked at.
+    unsafe { tee_message(fd, message, flags, result) };
     // SAFETY: what the kernel has just looked at.
     unsafe { sent(fd, message, result) };
     result
@@ -59,6 +130,21 @@ pub unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C-unwind" fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
     let Some(real) = real::SENDMMSG.find() else { return missing() };
+    let mut taken = 0;
+    while may_divert(fd) && taken < count.min(libc::UIO_MAXIOV as c_uint) {
+        // SAFETY: so many are there.
+        let message = unsafe { messages.add(taken as usize) };
+        // SAFETY: one of the caller's.
+        let header = unsafe { &raw const (*message).msg_hdr };
+        // SAFETY: the caller's promise.
+        let Some(len) = (unsafe { divert_message(fd, header, flags) }) else { break };
+        // SAFETY: as above; the kernel would write it too.
+        unsafe { (*message).msg_len = len as c_uint };
+        taken += 1;
+    }
+    if taken != 0 {
+        return taken as c_int;
+    }
     // SAFETY: the caller's promise.
     let result = unsafe { real(fd, messages, count, flags) };
     if result < 0 && count != 0 {
@@ -75,6 +161,8 @@ pub unsafe extern "C-unwind" fn sendmmsg(fd: c_int, messages: *mut mmsghdr, coun
         let header = unsafe { &raw const (*message).msg_hdr };
         // SAFETY: the kernel has written it.
         let len = unsafe { (*message).msg_len };
+        // SAFETY: what the kernel has just looked at.
+        unsafe { tee_message(fd, header, flags, len as ssize_t) };
         // SAFETY: what the kernel has just looked at.
         unsafe { sent(fd, header, len as ssize_t) };
         i += 1;

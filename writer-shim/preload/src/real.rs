@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::va_list::VaList;
-use libc::{c_char, c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use libc::{c_char, c_int, c_uint, c_void, iovec, mmsghdr, msghdr, off64_t, size_t, sockaddr, socklen_t, ssize_t};
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ptr;
@@ -64,6 +64,18 @@ type Strings = *const *const c_char;
 reals! {
     WRITE = c"write": fn(c_int, *const c_void, size_t) -> ssize_t;
     WRITEV = c"writev": fn(c_int, *const iovec, c_int) -> ssize_t;
+    PWRITE = c"pwrite": fn(c_int, *const c_void, size_t, off64_t) -> ssize_t;
+    PWRITE64 = c"pwrite64": fn(c_int, *const c_void, size_t, off64_t) -> ssize_t;
+    PWRITEV = c"pwritev": fn(c_int, *const iovec, c_int, off64_t) -> ssize_t;
+    PWRITEV64 = c"pwritev64": fn(c_int, *const iovec, c_int, off64_t) -> ssize_t;
+    PWRITEV2 = c"pwritev2": fn(c_int, *const iovec, c_int, off64_t, c_int) -> ssize_t;
+    PWRITEV64V2 = c"pwritev64v2": fn(c_int, *const iovec, c_int, off64_t, c_int) -> ssize_t;
+    SENDFILE = c"sendfile": fn(c_int, c_int, *mut off64_t, size_t) -> ssize_t;
+    SENDFILE64 = c"sendfile64": fn(c_int, c_int, *mut off64_t, size_t) -> ssize_t;
+    COPY_FILE_RANGE = c"copy_file_range": fn(c_int, *mut off64_t, c_int, *mut off64_t, size_t, c_uint) -> ssize_t;
+    SPLICE = c"splice": fn(c_int, *mut off64_t, c_int, *mut off64_t, size_t, c_uint) -> ssize_t;
+    VMSPLICE = c"vmsplice": fn(c_int, *const iovec, size_t, c_uint) -> ssize_t;
+    TEE = c"tee": fn(c_int, c_int, size_t, c_uint) -> ssize_t;
     DUP = c"dup": fn(c_int) -> c_int;
     DUP2 = c"dup2": fn(c_int, c_int) -> c_int;
     DUP3 = c"dup3": fn(c_int, c_int, c_int) -> c_int;
