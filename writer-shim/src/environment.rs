@@ -18,6 +18,10 @@ pub const QUIET: &str = "LAPWING_QUIET";
 /// `line`: standard output is flushed at every line though it is no terminal; `keep`: it stays as the program has it.
 pub const BUFFER: &str = "LAPWING_BUFFER";
 
+/// `0`: programs that are started with another environment are not captured. Without it they are: the library adds the
+/// variables that it finds missing.
+pub const PROPAGATE: &str = "LAPWING_PROPAGATE";
+
 /// One of the two streams that are captured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]

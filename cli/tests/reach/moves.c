@@ -125,9 +125,10 @@ static void pipes(void) {
 }
 
 static volatile int guard[2];
-static void smash(void) {
+__attribute__((noinline)) static void smash(void) {
     char small[8];
     memset(small, guard[0] + 'x', sizeof small + 32 + guard[1]);
+    __asm__ volatile("" : : "r"(small) : "memory");
 }
 
 int main(int count, char **arguments) {

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::copied;
+use crate::inherit::Legacy;
 use crate::state::{Held, State};
 use lapwing_ring::{Draft, Flags, Level, Log, Source};
 use lapwing_writer_shim::calm::{apart, kept_in};
@@ -19,6 +20,8 @@ pub(crate) struct Capture {
     pub(crate) state: &'static State,
     pub(crate) streams: Streams,
     pub(crate) quiet: bool,
+    /// What programs that it starts get of it.
+    pub(crate) legacy: Option<Legacy>,
     /// The longest text of one record.
     pub(crate) limit: usize,
     /// The program's own destructors are through. What is still written comes from the C library's flush, or from nobody

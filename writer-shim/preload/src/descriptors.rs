@@ -16,7 +16,7 @@ fn forget(fd: c_int) {
     }
 }
 
-fn forget_range(first: c_uint, last: c_uint) {
+pub(crate) fn forget_range(first: c_uint, last: c_uint) {
     sockets::forget_range(first, last);
     if let Some(state) = State::get() {
         state.files.forget_range(first as usize, last as usize);

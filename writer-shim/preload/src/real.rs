@@ -5,7 +5,10 @@
 #![allow(unsafe_code)]
 
 use crate::va_list::VaList;
-use libc::{c_char, c_int, c_uint, c_void, iovec, mmsghdr, msghdr, off64_t, size_t, sockaddr, socklen_t, ssize_t};
+use libc::{
+    c_char, c_int, c_uint, c_void, iovec, mmsghdr, msghdr, off64_t, pid_t, size_t, sockaddr, socklen_t, ssize_t,
+};
+use libc::{posix_spawn_file_actions_t as Actions, posix_spawnattr_t as Attributes};
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ptr;
@@ -89,10 +92,14 @@ reals! {
     FREOPEN64 = c"freopen64": fn(*const c_char, *const c_char, *mut libc::FILE) -> *mut libc::FILE;
     EXIT = c"_exit": fn(c_int) -> !;
     EXECVE = c"execve": fn(*const c_char, Strings, Strings) -> c_int;
-    EXECV = c"execv": fn(*const c_char, Strings) -> c_int;
     EXECVP = c"execvp": fn(*const c_char, Strings) -> c_int;
     EXECVPE = c"execvpe": fn(*const c_char, Strings, Strings) -> c_int;
     FEXECVE = c"fexecve": fn(c_int, Strings, Strings) -> c_int;
+    EXECVEAT = c"execveat": fn(c_int, *const c_char, Strings, Strings, c_int) -> c_int;
+    POSIX_SPAWN = c"posix_spawn": fn(*mut pid_t, *const c_char, *const Actions, *const Attributes, Strings, Strings) -> c_int;
+    POSIX_SPAWNP = c"posix_spawnp": fn(*mut pid_t, *const c_char, *const Actions, *const Attributes, Strings, Strings) -> c_int;
+    DAEMON = c"daemon": fn(c_int, c_int) -> c_int;
+    STACK_CHK_FAIL = c"__stack_chk_fail": fn() -> !;
     SEND = c"send": fn(c_int, *const c_void, size_t, c_int) -> ssize_t;
     SENDTO = c"sendto": fn(c_int, *const c_void, size_t, c_int, *const sockaddr, socklen_t) -> ssize_t;
     SENDMSG = c"sendmsg": fn(c_int, *const msghdr, c_int) -> ssize_t;

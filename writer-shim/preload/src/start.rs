@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::capture::{Capture, end, introduce};
+use crate::inherit::Legacy;
 use crate::state::State;
 use crate::{coarse, real, sockets, stdio};
 use lapwing_ring::Log;
@@ -64,8 +65,9 @@ fn start() -> Option<()> {
     if environment.buffer == Buffer::Line {
         flush_at_every_line(state, &environment);
     }
+    let legacy = library().and_then(|library| Legacy::new(&environment, library));
     let (streams, quiet, is_ending) = (environment.streams, environment.quiet, AtomicBool::new(false));
-    Capture { log, state, streams, quiet, limit, is_ending }.publish();
+    Capture { log, state, streams, quiet, legacy, limit, is_ending }.publish();
     introduce();
     sockets::begin();
     // SAFETY: the handler is a function of this library, which is never unloaded. Without it only a vfork child's pid would
@@ -73,6 +75,16 @@ fn start() -> Option<()> {
     unsafe { libc::pthread_atfork(None, None, Some(after_fork)) };
     stdio::hook();
     Some(())
+}
+
+/// The path that this library was loaded from.
+fn library() -> Option<&'static CStr> {
+    // SAFETY: zeros are a valid answer, of nothing.
+    let mut found: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: any address may be asked about, and there is room for the answer.
+    let is_found = unsafe { libc::dladdr(construct as extern "C" fn() as *const libc::c_void, &mut found) } != 0;
+    // SAFETY: the loader's own text, which stays as long as the library.
+    (is_found && !found.dli_fname.is_null()).then(|| unsafe { CStr::from_ptr(found.dli_fname) })
 }
 
 /// Is this our own command? What it prints comes out of the ring, and must not go back in.

@@ -1,9 +1,10 @@
-//! syslog(3) with its arguments as they come: Rust cannot say that, so what a C compiler would make of it stands here.
+//! syslog(3) and execl(3) with their arguments as they come: Rust cannot say that, so what a C compiler would make of it stands here.
 //! On other machines these functions are not hooked.
 #![allow(unsafe_code, clippy::missing_safety_doc)]
 
 use crate::calls;
 use crate::copied;
+use crate::listed;
 use crate::real;
 use crate::va_list::VaList;
 use libc::{c_char, c_int};
@@ -144,4 +145,31 @@ pub unsafe extern "C-unwind" fn __syslog_chk(priority: c_int, check: c_int, form
     collect!("24", "rcx", log_checked);
     #[cfg(target_arch = "aarch64")]
     collect!("24", "x3", log_checked);
+}
+
+#[unsafe(naked)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn execl(path: *const c_char, first: *const c_char) -> c_int {
+    #[cfg(target_arch = "x86_64")]
+    collect!("16", "rdx", listed::execl);
+    #[cfg(target_arch = "aarch64")]
+    collect!("16", "x2", listed::execl);
+}
+
+#[unsafe(naked)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn execlp(name: *const c_char, first: *const c_char) -> c_int {
+    #[cfg(target_arch = "x86_64")]
+    collect!("16", "rdx", listed::execlp);
+    #[cfg(target_arch = "aarch64")]
+    collect!("16", "x2", listed::execlp);
+}
+
+#[unsafe(naked)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn execle(path: *const c_char, first: *const c_char) -> c_int {
+    #[cfg(target_arch = "x86_64")]
+    collect!("16", "rdx", listed::execle);
+    #[cfg(target_arch = "aarch64")]
+    collect!("16", "x2", listed::execle);
 }
