@@ -268,8 +268,10 @@ fn random() -> io::Result<[u64; 2]> {
 
 /// The kernel's id of this boot.
 fn boot_id() -> io::Result<[u64; 2]> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    // In one piece, as the kernel gives it: every process that is captured asks when it starts.
+    let mut text = [0; 64];
+    let len = File::open("/proc/sys/kernel/random/boot_id")?.read(&mut text)?;
+    let digits: String = text[..len].iter().map(|&byte| byte as char).filter(char::is_ascii_hexdigit).collect();
     let number = u128::from_str_radix(&digits, 16).map_err(io::Error::other)?;
     Ok([(number >> 64) as u64, number as u64])
 }
@@ -520,7 +522,8 @@ impl Mapping {
         let of = (meta.dev(), meta.ino());
         let liveness = Liveness {
             locks: Some(LockFile::new(path, of, write)),
-            other_boot: identity.is_of_another_boot(),
+            // Who writes has asked before.
+            other_boot: !write && identity.is_of_another_boot(),
             frees: write,
         };
         let judge: Arc<JudgeFn> = Arc::new(move |header, slot, owner| liveness.judge(header, slot, owner));
