@@ -13,17 +13,21 @@ use lapwing_writer_shim::environment::{Stream, Streams};
 use lapwing_writer_shim::identity::{FileId, Sort};
 use libc::c_int;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 /// Descriptors from this one on are never taken for a stream: asking each time would cost what a write costs.
 pub(crate) const REMEMBERED: usize = 256;
 
 #[repr(C)]
-pub(crate) struct Files([File; REMEMBERED]);
+pub(crate) struct Files {
+    /// No descriptor from here on was ever asked about: what is forgotten at every exit should not touch all this memory.
+    end: AtomicUsize,
+    files: [File; REMEMBERED],
+}
 
 impl Files {
     fn get(&self, fd: c_int) -> Option<&File> {
-        self.0.get(usize::try_from(fd).ok()?)
+        self.files.get(usize::try_from(fd).ok()?)
     }
 
     /// False if `fd` is known to be neither stream. Nobody is asked.
@@ -35,7 +39,14 @@ impl Files {
     /// Which stream `fd` is, if it is one, and what sort of file. Leaves errno alone.
     #[inline]
     pub(crate) fn find(&self, fd: c_int, streams: &Streams) -> Option<(Stream, Sort)> {
-        self.get(fd)?.find(fd, streams)
+        let file = self.get(fd)?;
+        let word = file.known.load(Acquire);
+        let now = coarse::milliseconds() & AT;
+        if word & WHAT == 0 || now.wrapping_sub(word & AT) & AT >= FRESH_MS {
+            self.end.fetch_max(fd as usize + 1, Relaxed);
+            return meaning(file.ask(fd, streams, word, now)?);
+        }
+        meaning(word)
     }
 
     /// Forgets what `fd` is open on.
@@ -48,7 +59,8 @@ impl Files {
 
     /// Forgets what the descriptors from `first` to `last` are open on.
     pub(crate) fn forget_range(&self, first: usize, last: usize) {
-        for file in self.0.iter().take(last.saturating_add(1)).skip(first).filter(|file| file.is_known()) {
+        let end = self.end.load(Relaxed).min(last.saturating_add(1));
+        for file in self.files.iter().take(end).skip(first).filter(|file| file.is_known()) {
             file.forget();
         }
     }
@@ -81,6 +93,17 @@ const GENERATION: u64 = 1 << 44;
 const FRESH_MS: u64 = 10;
 const LOOK_EVERY: u32 = 64;
 
+/// Which stream a word says the descriptor is, and what sort of file.
+#[inline(always)]
+fn meaning(word: u64) -> Option<(Stream, Sort)> {
+    let sort = Sort::ALL[(word >> SORT_AT & 3) as usize];
+    match word & WHAT {
+        OUT => Some((Stream::Out, sort)),
+        ERR => Some((Stream::Err, sort)),
+        _ => None,
+    }
+}
+
 impl File {
     #[inline(always)]
     fn may_be_stream(&self) -> bool {
@@ -90,21 +113,6 @@ impl File {
         let passed = self.passed.load(Relaxed).wrapping_add(1);
         self.passed.store(passed, Relaxed);
         passed.is_multiple_of(LOOK_EVERY)
-    }
-
-    #[inline]
-    fn find(&self, fd: c_int, streams: &Streams) -> Option<(Stream, Sort)> {
-        let mut word = self.known.load(Acquire);
-        let now = coarse::milliseconds() & AT;
-        if word & WHAT == 0 || now.wrapping_sub(word & AT) & AT >= FRESH_MS {
-            word = self.ask(fd, streams, word, now)?;
-        }
-        let sort = Sort::ALL[(word >> SORT_AT & 3) as usize];
-        match word & WHAT {
-            OUT => Some((Stream::Out, sort)),
-            ERR => Some((Stream::Err, sort)),
-            _ => None,
-        }
     }
 
     #[cold]

@@ -8,7 +8,7 @@
 
 use crate::state::State;
 use lapwing_writer_shim::calm::apart;
-use libc::{AF_UNIX, c_int, c_uint, sa_family_t, sockaddr, sockaddr_un, socklen_t};
+use libc::{AF_UNIX, c_int, c_uint, pollfd, sa_family_t, sockaddr, sockaddr_un, socklen_t};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
@@ -38,7 +38,7 @@ static SOCKETS: [AtomicU32; REMEMBERED] = [const { AtomicU32::new(0) }; REMEMBER
 static ANY: AtomicBool = AtomicBool::new(false);
 
 /// Descriptors below this one are asked about when the program begins.
-const FIRST: c_int = 64;
+const FIRST: usize = 64;
 
 const UNKNOWN: u32 = 0;
 const OTHER: u32 = 1;
@@ -66,9 +66,16 @@ fn replace(word: &AtomicU32, what: u32) {
 
 /// Asks about the descriptors that the program begins with.
 pub(crate) fn begin() {
-    for fd in 0..FIRST {
-        if let Some(service) = peer(fd) {
-            connected(fd, Some(service));
+    // Most are closed, which one call tells of all.
+    let mut open = [const { pollfd { fd: 0, events: 0, revents: 0 } }; FIRST];
+    for (fd, place) in open.iter_mut().enumerate() {
+        place.fd = fd as c_int;
+    }
+    // SAFETY: so many that can be asked about; does not wait. Where it fails, all are asked about.
+    unsafe { libc::poll(open.as_mut_ptr(), FIRST as libc::nfds_t, 0) };
+    for place in open.iter().filter(|place| place.revents & libc::POLLNVAL == 0) {
+        if let Some(service) = peer(place.fd) {
+            connected(place.fd, Some(service));
         }
     }
 }

@@ -25,17 +25,16 @@ pub(crate) fn hook() {
         return;
     }
     ORIGINAL.store(original, Release);
-    for name in [c"_IO_file_jumps", c"_IO_wfile_jumps"] {
+    let slots = [c"_IO_file_jumps", c"_IO_wfile_jumps"].map(|name| {
         let table = symbol(name).cast::<AtomicPtr<c_void>>();
         if table.is_null() || !table.is_aligned() {
-            continue;
+            return None;
         }
         // SAFETY: the table is a constant of the C library with this many words, and is never unmapped.
         let slots = unsafe { std::slice::from_raw_parts(table, SLOTS) };
-        if let Some(slot) = slots.iter().find(|slot| slot.load(Relaxed) == original) {
-            replace(slot, write as Write as *mut c_void);
-        }
-    }
+        slots.iter().find(|slot| slot.load(Relaxed) == original)
+    });
+    replace(slots, write as Write as *mut c_void);
 }
 
 /// What stdio calls to write its buffer out. As for the hooks, nothing is left to clean up behind the real call.
@@ -61,23 +60,30 @@ fn symbol(name: &CStr) -> *mut c_void {
     unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
 }
 
-/// Stores `function` in `slot`, which may lie in memory that the loader has made read-only; then it is so again.
-fn replace(slot: &'static AtomicPtr<c_void>, function: *mut c_void) {
+/// Stores `function` in slots, which may lie in memory that the loader has made read-only; then it is so again.
+fn replace(slots: [Option<&'static AtomicPtr<c_void>>; 2], function: *mut c_void) {
     // SAFETY: no preconditions.
     let page_size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
-    let address = slot.as_ptr() as usize;
-    let page = address / page_size * page_size;
-    let Some(segment) = segment_of(address) else { return };
-    // The loader protects whole pages; on what is left over at the ends there may be data.
-    let protected = segment.relro.start / page_size * page_size..segment.relro.end / page_size * page_size;
-    let is_protected = protected.contains(&page) || !segment.is_writable;
-    if is_protected && !protect(page, page_size, libc::PROT_READ | libc::PROT_WRITE) {
-        return;
-    }
-    slot.store(function, Release);
-    if is_protected {
-        // Failing leaves the page writable, and the program no worse off.
-        protect(page, page_size, libc::PROT_READ);
+    let page_of = |slot: &AtomicPtr<c_void>| slot.as_ptr() as usize / page_size * page_size;
+    let mut left = slots;
+    while let Some(&first) = left.iter().flatten().next() {
+        // Both lie in one page, mostly.
+        let page = page_of(first);
+        let here = left.each_mut().map(|slot| slot.take_if(|slot| page_of(slot) == page));
+        let Some(segment) = segment_of(first.as_ptr() as usize) else { continue };
+        // The loader protects whole pages; on what is left over at the ends there may be data.
+        let protected = segment.relro.start / page_size * page_size..segment.relro.end / page_size * page_size;
+        let is_protected = protected.contains(&page) || !segment.is_writable;
+        if is_protected && !protect(page, page_size, libc::PROT_READ | libc::PROT_WRITE) {
+            continue;
+        }
+        for slot in here.iter().flatten() {
+            slot.store(function, Release);
+        }
+        if is_protected {
+            // Failing leaves the page writable, and the program no worse off.
+            protect(page, page_size, libc::PROT_READ);
+        }
     }
 }
 
