@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicI32, AtomicPtr};
 
 /// Longer texts are formatted in allocated memory. The C library does the same, for shorter ones already: its buffer of this
 /// size has the priority, date and tag in it too.
-const SMALL: usize = 1024;
+pub(crate) const SMALL: usize = 1024;
 /// Severity and facility.
 const PRIORITY: c_int = 0x3ff;
 
@@ -123,9 +123,11 @@ unsafe fn formatted(check: Option<c_int>, format: *const c_char, arguments: *con
     unsafe { libc::free(large.cast::<c_void>()) };
 }
 
+/// What vsnprintf(3) gives; `None` where that fails. `check` as in [`called`].
+///
 /// # Safety
 /// As vsnprintf(3), except that `arguments` stays as it was.
-unsafe fn format_into(
+pub(crate) unsafe fn format_into(
     text: *mut u8,
     size: usize,
     check: Option<c_int>,

@@ -110,6 +110,8 @@ reals! {
     SETLOGMASK = c"setlogmask": fn(c_int) -> c_int;
     VSYSLOG = c"vsyslog": fn(c_int, *const c_char, *mut VaList) -> ();
     VSYSLOG_CHK = c"__vsyslog_chk": fn(c_int, c_int, *const c_char, *mut VaList) -> ();
+    VDPRINTF = c"vdprintf": fn(c_int, *const c_char, *mut VaList) -> c_int;
+    VDPRINTF_CHK = c"__vdprintf_chk": fn(c_int, c_int, *const c_char, *mut VaList) -> c_int;
     VSNPRINTF_CHK = c"__vsnprintf_chk": fn(*mut c_char, size_t, c_int, size_t, *const c_char, *mut VaList) -> c_int;
 }
 

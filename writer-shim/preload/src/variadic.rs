@@ -1,10 +1,11 @@
-//! syslog(3) and execl(3) with their arguments as they come: Rust cannot say that, so what a C compiler would make of it stands here.
-//! On other machines these functions are not hooked.
+//! syslog(3), dprintf(3) and execl(3) with their arguments as they come: Rust cannot say that, so what a C compiler would
+//! make of it stands here. On other machines these functions are not hooked.
 #![allow(unsafe_code, clippy::missing_safety_doc)]
 
 use crate::calls;
 use crate::copied;
 use crate::listed;
+use crate::print_hooks::{__vdprintf_chk, vdprintf};
 use crate::real;
 use crate::va_list::VaList;
 use libc::{c_char, c_int};
@@ -145,6 +146,24 @@ pub unsafe extern "C-unwind" fn __syslog_chk(priority: c_int, check: c_int, form
     collect!("24", "rcx", log_checked);
     #[cfg(target_arch = "aarch64")]
     collect!("24", "x3", log_checked);
+}
+
+#[unsafe(naked)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn dprintf(fd: c_int, format: *const c_char) -> c_int {
+    #[cfg(target_arch = "x86_64")]
+    collect!("16", "rdx", vdprintf);
+    #[cfg(target_arch = "aarch64")]
+    collect!("16", "x2", vdprintf);
+}
+
+#[unsafe(naked)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn __dprintf_chk(fd: c_int, check: c_int, format: *const c_char) -> c_int {
+    #[cfg(target_arch = "x86_64")]
+    collect!("24", "rcx", __vdprintf_chk);
+    #[cfg(target_arch = "aarch64")]
+    collect!("24", "x3", __vdprintf_chk);
 }
 
 #[unsafe(naked)]

@@ -36,9 +36,11 @@ fn it_exports_the_hooks_and_nothing_else() {
         .collect();
     let hooks = [
         "_Exit",
+        "__dprintf_chk",
         "__send",
         "__stack_chk_fail",
         "__syslog_chk",
+        "__vdprintf_chk",
         "__vsyslog_chk",
         "__write",
         "_exit",
@@ -49,6 +51,7 @@ fn it_exports_the_hooks_and_nothing_else() {
         "connect",
         "copy_file_range",
         "daemon",
+        "dprintf",
         "dup",
         "dup2",
         "dup3",
@@ -86,6 +89,7 @@ fn it_exports_the_hooks_and_nothing_else() {
         "syslog",
         "tee",
         "vmsplice",
+        "vdprintf",
         "vsyslog",
         "write",
         "writev",
