@@ -6,7 +6,7 @@ use crate::failure::{Failure, say};
 use clap::{Args, ValueEnum};
 use lapwing_ring::{Location, Log, Purpose};
 use lapwing_writer_shim::environment::{self, Environment, Streams};
-use lapwing_writer_shim::program;
+use lapwing_writer_shim::program::{self, Obstacle};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -93,6 +93,9 @@ fn prepare(args: &RunArgs, name: &OsStr, command: &mut Command) -> Result<(), Fa
     let path = env::var_os("PATH").unwrap_or_default();
     if let Some(obstacle) = program::find(name, &path).and_then(|file| program::obstacle(&file)) {
         say(format_args!("{}: {obstacle}, so what it prints itself will not be in the ring", name.display()));
+        if obstacle == Obstacle::OtherLoader {
+            return Ok(());
+        }
     }
 
     let buffer = match args.buffer {

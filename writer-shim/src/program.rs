@@ -22,6 +22,8 @@ pub enum Obstacle {
     SetId,
     /// It is made for another word size.
     OtherClass,
+    /// It is made for another C library, whose loader ends a program that it cannot preload our library into.
+    OtherLoader,
 }
 
 impl fmt::Display for Obstacle {
@@ -30,6 +32,7 @@ impl fmt::Display for Obstacle {
             Self::Static => "it is statically linked",
             Self::SetId => "it is setuid or setgid",
             Self::OtherClass => "it is not a 64-bit program",
+            Self::OtherLoader => "it is made for another C library",
         })
     }
 }
@@ -75,8 +78,13 @@ fn obstacle_of_binary(file: &Path) -> Option<Obstacle> {
     let header = FileHeader64::<object::Endianness>::parse(&data).ok()?;
     let endian = header.endian().ok()?;
     let segments = header.program_headers(endian, &data).ok()?;
-    let dynamic = segments.iter().any(|segment| segment.p_type(endian) == PT_INTERP);
-    (!dynamic).then_some(Obstacle::Static)
+    let Some(loader) = segments.iter().find(|segment| segment.p_type(endian) == PT_INTERP) else {
+        return Some(Obstacle::Static);
+    };
+    let loader = loader.interpreter(endian, &data).ok()??;
+    let name = loader.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    let is_glibc = [&b"ld-linux"[..], b"ld64.so", b"ld.so"].iter().any(|start| name.starts_with(start));
+    (!is_glibc).then_some(Obstacle::OtherLoader)
 }
 
 #[cfg(test)]
@@ -113,6 +121,17 @@ mod tests {
         assert_eq!(obstacle(&copy), Some(Obstacle::SetId));
         std::fs::remove_file(&copy).unwrap();
         std::fs::remove_file(&script).unwrap();
+    }
+
+    #[test]
+    fn a_program_for_another_c_library_is_told_by_its_loader() {
+        let mut bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let at = bytes.windows(9).position(|bytes| bytes == b"/ld-linux").unwrap();
+        bytes[at..at + 9].copy_from_slice(b"/ld-musl-");
+        let copy = std::env::temp_dir().join(format!("lapwing-musl-{}", std::process::id()));
+        std::fs::write(&copy, &bytes).unwrap();
+        assert_eq!(obstacle(&copy), Some(Obstacle::OtherLoader));
+        std::fs::remove_file(&copy).unwrap();
     }
 
     #[test]

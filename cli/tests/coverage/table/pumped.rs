@@ -2,7 +2,9 @@
 
 use crate::case::{Case, Target};
 use crate::check;
-use crate::programs::ROOT;
+use crate::programs::{self, ROOT};
+use lapwing_ring::Create;
+use std::process::Command;
 
 pub const PUMPED: &[Case] = &[
     pumped("glibc, static", "printf, write", &["{bin}/prints-static"]),
@@ -28,4 +30,22 @@ const fn pumped(name: &'static str, what: &'static str, command: &'static [&'sta
 #[test]
 fn programs_that_take_no_library() {
     check(PUMPED);
+}
+
+#[test]
+fn a_program_for_another_c_library_is_not_given_one_that_would_end_it() {
+    const NAME: &str = "{bin}/prints-musl";
+    if let Some(missing) = programs::missing([NAME]) {
+        println!("skipped: there is nothing here to make {missing} with");
+        return;
+    }
+    let program = programs::folder().join("prints-musl");
+    let plain = Command::new(&program).output().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    Create::new().size(64 << 10).create(&folder.path().join("ring")).unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_lapwing"));
+    run.args(["run", "--ring"]).arg(folder.path().join("ring")).arg("--").arg(&program).env_remove("LD_PRELOAD");
+    let run = run.output().unwrap();
+    assert_eq!(run.status.code(), plain.status.code(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(run.stdout == plain.stdout);
 }
