@@ -119,6 +119,11 @@ impl Case {
         Self { copied, ..self }
     }
 
+    /// A terminal has one other end, so the pump cannot tell which of the two streams it was.
+    pub const fn is_merged(&self) -> bool {
+        self.is_pumped && matches!(self.target, Target::Terminal)
+    }
+
     pub const fn gaps(self, gaps: &'static [Gap]) -> Self {
         Self { gaps, ..self }
     }

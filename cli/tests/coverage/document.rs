@@ -38,10 +38,10 @@ fn what(case: &Case) -> String {
 }
 
 fn captured(case: &Case) -> String {
-    let mut text = "all".to_owned();
-    for gaps in case.gaps.chunk_by(|a, b| a.why == b.why) {
+    let mut text = if case.is_merged() { "all, as standard output" } else { "all" }.to_owned();
+    for (number, gaps) in case.gaps.chunk_by(|a, b| a.why == b.why).enumerate() {
         let missing: Vec<_> = gaps.iter().map(|gap| format!("`{}`", gap.text.trim_end().escape_debug())).collect();
-        let joint = if text == "all" { " but" } else { ";" };
+        let joint = if number == 0 { " but" } else { ";" };
         write!(text, "{joint} {}: {}", missing.join(", "), gaps[0].why).unwrap();
     }
     text

@@ -82,12 +82,12 @@ impl Streams {
         Self { out, err, readers }
     }
 
-    fn names(&self, is_pumped: bool) -> Names {
+    fn names(&self) -> Names {
         let name = |fd: &OwnedFd| {
             let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap();
             link.to_str().unwrap().to_owned()
         };
-        Names { out: name(&self.out), err: name(&self.err), is_pumped }
+        Names { out: vec![name(&self.out)], err: vec![name(&self.err)] }
     }
 }
 
@@ -146,7 +146,7 @@ pub fn run(case: &Case, url: &str) -> Run {
     }
 
     let streams = Streams::open(case.target, folder.path());
-    let names = streams.names(case.is_pumped);
+    let names = streams.names();
     let mut strace = Command::new("timeout");
     strace.args(["-k", "5", "120", "strace", "-f", "-qq", "-y", "-v", "-xx", "-s"]);
     strace.args([&trace::LONGEST.to_string(), "-e", "signal=none", "-e", &format!("trace={}", trace::TRACED)]);
@@ -170,7 +170,10 @@ pub fn run(case: &Case, url: &str) -> Run {
     });
     let arrived = arrived.collect();
     let trace = String::from_utf8_lossy(&std::fs::read(&log).unwrap()).into_owned();
-    let written = trace::read(&trace, &names, case.copied);
+    let mut written = trace::read(&trace, names, case.copied);
+    if case.is_merged() {
+        written.iter_mut().for_each(|call| call.source = Source::Stdout);
+    }
     Run { written, records: records(&ring), arrived, has_stacks: shows_stacks() }
 }
 

@@ -3,9 +3,9 @@
 use lapwing_ring::Source;
 use std::collections::{BTreeSet, HashMap};
 
-/// The calls that put bytes somewhere, and those that say who is who.
+/// The calls that put bytes somewhere, and those that say who is who and what is where.
 pub const TRACED: &str = "write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,sendmmsg,sendfile,copy_file_range,\
-splice,tee,vmsplice,clone,clone3,fork,vfork,execve,execveat";
+splice,tee,vmsplice,dup2,dup3,clone,clone3,fork,vfork,execve,execveat";
 
 /// The longest string that strace shows.
 pub const LONGEST: usize = 4 << 20;
@@ -44,23 +44,20 @@ impl Bytes {
     }
 }
 
-/// What the two streams are, as /proc/self/fd says it.
+/// What the two streams are, as /proc/self/fd says it; several where the pump puts something in their place.
 pub struct Names {
-    pub out: String,
-    pub err: String,
-    /// A program may write to the pump's descriptors instead, which we do not know; then they are 1 and 2.
-    pub is_pumped: bool,
+    pub out: Vec<String>,
+    pub err: Vec<String>,
 }
 
 impl Names {
     /// The rule of `lapwing run`: what a descriptor is open on counts, and its number where both are the same.
     fn source(&self, fd: u32, name: &str) -> Option<Source> {
-        match (self.out == name, self.err == name) {
+        let is = |names: &[String]| names.iter().any(|known| known == name);
+        match (is(&self.out), is(&self.err)) {
             (true, true) if fd == 2 => Some(Source::Stderr),
             (true, _) => Some(Source::Stdout),
             (false, true) => Some(Source::Stderr),
-            (false, false) if self.is_pumped && fd == 1 => Some(Source::Stdout),
-            (false, false) if self.is_pumped && fd == 2 => Some(Source::Stderr),
             (false, false) => None,
         }
     }
@@ -79,12 +76,20 @@ struct Call<'a> {
 }
 
 /// Reads a trace made with `-f -y -v -xx`, with or without `-k`. What the kernel copies is `copied`, if it is as long.
-pub fn read(trace: &str, names: &Names, copied: &str) -> Vec<Written> {
+pub fn read(trace: &str, mut names: Names, copied: &str) -> Vec<Written> {
     let calls = calls(trace);
     let people = People::of(&calls);
+    for call in calls.iter().filter(|call| people.prepares(call)) {
+        let Some((_, name)) = target(call) else { continue };
+        match call.result {
+            1 => names.out.push(name),
+            2 => names.err.push(name),
+            _ => {}
+        }
+    }
     let mut all = Vec::new();
     for call in &calls {
-        let Some((fd, name)) = target(call) else { continue };
+        let Some((fd, name)) = target(call).filter(|_| !call.name.starts_with("dup")) else { continue };
         let Some(source) = names.source(fd, &name) else { continue };
         let pid = people.process(call.tid);
         if call.result > 0 && !people.is_lapwing(call.tid, call.ended) {
@@ -127,7 +132,7 @@ fn calls(trace: &str) -> Vec<Call<'_>> {
     calls
 }
 
-/// Where a call writes to: a descriptor, and what it is open on.
+/// Where a call writes to, or what it duplicates: a descriptor, and what it is open on.
 fn target(call: &Call<'_>) -> Option<(u32, String)> {
     let place = match call.name.as_str() {
         "copy_file_range" | "splice" | "tee" => call.arguments.rfind('<')?,
@@ -190,7 +195,10 @@ impl People {
                 }
                 "execve" | "execveat" if call.result == 0 => {
                     let path = call.arguments.split('"').nth(1).map(unescape).unwrap_or_default();
-                    let is_lapwing = path.rsplit(|&byte| byte == b'/').next() == Some(b"lapwing");
+                    let is_lapwing = match path.as_slice() {
+                        b"/proc/self/exe" => people.is_lapwing(call.tid, call.began),
+                        path => path.rsplit(|&byte| byte == b'/').next() == Some(b"lapwing"),
+                    };
                     people.execs.entry(call.tid).or_default().push((call.ended, is_lapwing));
                 }
                 _ => {}
@@ -204,6 +212,14 @@ impl People {
             tid = maker;
         }
         tid
+    }
+
+    /// Does our own command here make the streams of the program that it is about to become?
+    fn prepares(&self, call: &Call<'_>) -> bool {
+        let then = self.execs.get(&call.tid).and_then(|execs| execs.iter().find(|(at, _)| *at > call.ended));
+        call.name.starts_with("dup")
+            && self.is_lapwing(call.tid, call.ended)
+            && then.is_some_and(|(_, is_ours)| !is_ours)
     }
 
     /// What our own command prints is not meant to be captured.

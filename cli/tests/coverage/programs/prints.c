@@ -294,6 +294,10 @@ int main(int count, char **arguments) {
         memset(small, 0, len);
         __memcpy_chk(small, "aaaaaaaaaaaaaaaaaaaa", len, sizeof small);
     }
+    IS("high") {
+        int high = fcntl(1, F_DUPFD, 300);
+        if (write(1, "low\n", 4) < 0 || write(high, "high\n", 5) < 0) abort();
+    }
     IS("unfinished") {
         printf("whole\n");
         printf("half");

@@ -27,6 +27,7 @@ pub const C: &[Case] = &[
     Case::new("C", "malloc_stats", "stdio", &["{bin}/prints", "malloc"]),
     Case::new("C", "threads", "stdio", &["{bin}/prints", "threads"]),
     Case::new("C", "system, popen, fork, vfork", "stdio, write", &["{bin}/prints", "children"]),
+    Case::new("C", "a smashed stack", "stdio, writev", &["{bin}/prints", "smashed"]),
     Case::new("C", "printf, then abort", "stdio", &["{bin}/prints", "die", "abort"]),
     Case::new("C", "printf, then SIGSEGV", "stdio", &["{bin}/prints", "die", "segv"]),
     Case::new("C", "printf, then _exit", "stdio", &["{bin}/prints", "die", "_exit"]),

@@ -30,11 +30,6 @@ pub const GAPS: &[Case] = &[
         text: "[0x0]\n",
         why: INSIDE,
     }]),
-    Case::new("C", "a smashed stack", "stdio", &["{bin}/prints", "smashed"]).gaps(&[Gap {
-        source: Stderr,
-        text: "*** stack smashing detected ***: terminated\n",
-        why: INSIDE,
-    }]),
     Case::new("C", "a broken heap", "", &["{bin}/prints", "freed"]).gaps(&[Gap {
         source: Stderr,
         text: "double free or corruption (!prev)\n",
@@ -45,15 +40,26 @@ pub const GAPS: &[Case] = &[
         text: "*** buffer overflow detected ***: terminated\n",
         why: INSIDE,
     }]),
+    Case::new("C", "a descriptor above 255", "write", &["{bin}/prints", "high"]).gaps(&[Gap {
+        source: Stdout,
+        text: "high\n",
+        why: "nobody remembers what it is open on",
+    }]),
+    Case::script(
+        "bash",
+        "a statically linked program",
+        "stdio",
+        by::BASH,
+        "echo before; {bin}/prints-static inner; echo after",
+    )
+    .needs(&["{bin}/prints-static"])
+    .gaps(&[Gap { source: Stdout, text: "inner\n", why: "no library can be loaded into it" }]),
     Case::new("ld.so", "a library that is missing", "", &["env", "LD_PRELOAD=/no/such.so", "true"]).gaps(&[Gap {
         source: Stderr,
         text: "ERROR: ld.so: object '/no/such.so' from LD_PRELOAD cannot be preloaded \
                (cannot open shared object file): ignored.\n",
         why: "the loader speaks before any library is there",
     }]),
-    Case::script("bash", "env -i", "stdio", by::BASH, "echo before; env -i /bin/echo without; echo after").gaps(&[
-        Gap { source: Stdout, text: "without\n", why: "the environment says what to load, and where the ring is" },
-    ]),
 ];
 
 const INSIDE: &str = "the C library calls itself by a name that nobody else can take";

@@ -48,6 +48,7 @@ echo a >&2 2>&1; ulimit -n; jobs; type cd",
         "echo swapped 3>&2 2>&1 1>&3; echo both &>/dev/null; echo closed >&-
 { echo err; } 1>&2; ls /no/such 2>&1; echo end",
     ),
+    Case::script("bash", "env -i", "stdio", by::BASH, "echo before; env -i /bin/echo without; echo after"),
     Case::new("bash", "a script with a #! line", "stdio", &["{dir}/script"]).prepare(
         "printf '#!/bin/bash\\necho \"$0\" \"$@\"; ./other\\n' >script
 printf 'echo other\\n' >other; chmod +x script other",
