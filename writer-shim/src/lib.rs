@@ -2,8 +2,9 @@
 //!
 //! [`lines`] cuts text into records, [`syslog`] and [`journal`] take apart what programs send to a system log,
 //! [`environment`] is what `lapwing run` tells the library that it preloads, [`identity`] tells files apart, [`program`]
-//! says whether a program can be captured at all, [`calm`] keeps our part of a foreign program's call apart from it. The
-//! hooks themselves are in `preload/`, a package of its own, so that nobody who links this one gets his `write` replaced.
+//! says whether a program can be preloaded, [`pump`] captures those that cannot, [`calm`] keeps our part of a foreign
+//! program's call apart from it. The hooks themselves are in `preload/`, a package of its own, so that nobody who links
+//! this one gets his `write` replaced.
 
 pub mod calm;
 pub mod environment;
@@ -11,4 +12,5 @@ pub mod identity;
 pub mod journal;
 pub mod lines;
 pub mod program;
+pub mod pump;
 pub mod syslog;

@@ -26,6 +26,14 @@ pub enum Obstacle {
     OtherLoader,
 }
 
+impl Obstacle {
+    /// Is a library of ours in its environment worse than nothing? The others' loader passes it over, and it is there for
+    /// what they start.
+    pub const fn minds_a_library(self) -> bool {
+        matches!(self, Self::OtherClass)
+    }
+}
+
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
