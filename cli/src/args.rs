@@ -1,5 +1,6 @@
 //! The command line, and nothing but the command line: no file is looked at here.
 
+use crate::pump::PumpArgs;
 use crate::run::RunArgs;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
@@ -56,6 +57,8 @@ pub enum Command {
     Check(CheckArgs),
     Ls(LsArgs),
     Gc(GcArgs),
+    #[command(hide = true)]
+    Pump(PumpArgs),
 }
 
 /// Which ring.

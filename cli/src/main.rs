@@ -11,6 +11,7 @@ mod gc;
 mod last_words;
 mod log;
 mod ls;
+mod pump;
 mod run;
 mod stat;
 mod tail;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Ls(args) => ls::ls(&args),
         Command::Gc(args) => gc::gc(&args),
+        Command::Pump(args) => pump::serve(args),
     };
     outcome.unwrap_or_else(Failure::report)
 }

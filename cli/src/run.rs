@@ -1,12 +1,14 @@
-//! `lapwing run`: starts a program in place of this one, with the library preloaded that captures its output.
+//! `lapwing run`: starts a program in place of this one, with the library preloaded that captures its output, or with
+//! the pump behind it.
 
 #![forbid(unsafe_code)]
 
 use crate::failure::{Failure, say};
+use crate::pump;
 use clap::{Args, ValueEnum};
 use lapwing_ring::{Location, Log, Purpose};
 use lapwing_writer_shim::environment::{self, Environment, Streams};
-use lapwing_writer_shim::program::{self, Obstacle};
+use lapwing_writer_shim::program;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -30,9 +32,12 @@ pub struct RunArgs {
     /// How its output is captured
     #[arg(long, value_enum, default_value_t = Capture::Auto)]
     capture: Capture,
+    /// What the pump puts in place of both streams, and with it `--capture pump` [default: what fits]
+    #[arg(long, value_enum, value_name = "TRANSPORT")]
+    pub pump: Option<Pump>,
     /// What is captured goes into the ring only
     #[arg(short, long)]
-    quiet: bool,
+    pub quiet: bool,
     /// When standard output leaves the program's buffer, if it is no terminal
     #[arg(long, value_enum, default_value_t = Buffer::Line)]
     buffer: Buffer,
@@ -41,7 +46,7 @@ pub struct RunArgs {
     ring: Option<OsString>,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
-    command: Vec<OsString>,
+    pub command: Vec<OsString>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -50,8 +55,21 @@ enum Capture {
     Auto,
     /// By a preloaded library
     Preload,
+    /// By a process that its output goes through
+    Pump,
     /// Not at all
     Off,
+}
+
+/// What a program that is captured by the pump writes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Pump {
+    /// Can be opened by name, as /dev/stdout; nobody says which process wrote what
+    Pipe,
+    /// The kernel says which process wrote what
+    Socket,
+    /// A terminal
+    Pty,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -62,23 +80,37 @@ enum Buffer {
     Keep,
 }
 
+/// How the program is captured.
+enum Way {
+    Off,
+    Preload(OsString),
+    /// With the value of LD_PRELOAD for what it starts, if that can do no harm.
+    Pump(Option<OsString>),
+}
+
 /// Executes `lapwing run`. Comes back only if the program could not be started.
 pub fn run(args: &RunArgs) -> ExitCode {
     let (name, arguments) = args.command.split_first().expect("clap requires a command");
     let mut command = Command::new(name);
     command.args(arguments);
-    if args.capture != Capture::Off
-        && let Err(failure) = prepare(args, name, &mut command)
-    {
-        return failure.report();
-    }
+    let started = match prepare(args, name, &mut command) {
+        Ok(started) => started,
+        Err(failure) => return failure.report(),
+    };
     let error = command.exec();
+    if let Some(started) = started {
+        started.undo();
+    }
     say(format_args!("{}: {error}", name.display()));
     ExitCode::from(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN })
 }
 
-/// Sets the environment that makes the program write to the ring.
-fn prepare(args: &RunArgs, name: &OsStr, command: &mut Command) -> Result<(), Failure> {
+/// Sets the environment, and the descriptors, that bring the program's output into the ring.
+fn prepare(args: &RunArgs, name: &OsStr, command: &mut Command) -> Result<Option<pump::Started>, Failure> {
+    let way = way(args, name)?;
+    if matches!(way, Way::Off) {
+        return Ok(None);
+    }
     let location = Location::find(args.ring.as_deref(), Purpose::Write);
     location.ensure()?;
     // Whoever cannot write to it should hear so now: the library will not say a word.
@@ -87,30 +119,54 @@ fn prepare(args: &RunArgs, name: &OsStr, command: &mut Command) -> Result<(), Fa
     let _ = log.append_last_words();
     let ring = std::path::absolute(location.path())
         .map_err(|error| Failure::Capture(format!("the current folder: {error}")))?;
-    let library = library().map_err(Failure::Capture)?;
-    let preload = with_library(env::var_os(LD_PRELOAD), &library).map_err(Failure::Capture)?;
 
-    let path = env::var_os("PATH").unwrap_or_default();
-    if let Some(obstacle) = program::find(name, &path).and_then(|file| program::obstacle(&file)) {
-        say(format_args!("{}: {obstacle}, so what it prints itself will not be in the ring", name.display()));
-        if obstacle == Obstacle::OtherLoader {
-            return Ok(());
+    // Seen before the pump takes their place: it has what goes to its transports, and the library the rest.
+    let streams = Streams::of_process();
+    let started = match way {
+        Way::Pump(_) => Some(pump::start(&ring, args)?),
+        Way::Preload(_) | Way::Off => None,
+    };
+    if let Way::Preload(preload) | Way::Pump(Some(preload)) = way {
+        let buffer = match args.buffer {
+            Buffer::Line => environment::Buffer::Line,
+            Buffer::Keep => environment::Buffer::Keep,
+        };
+        command.env(LD_PRELOAD, preload);
+        for (variable, value) in (Environment { ring, streams, quiet: args.quiet, buffer }).variables() {
+            match value {
+                Some(value) => command.env(variable, value),
+                None => command.env_remove(variable),
+            };
         }
     }
+    Ok(started)
+}
 
-    let buffer = match args.buffer {
-        Buffer::Line => environment::Buffer::Line,
-        Buffer::Keep => environment::Buffer::Keep,
-    };
-    let environment = Environment { ring, streams: Streams::of_process(), quiet: args.quiet, buffer };
-    command.env(LD_PRELOAD, preload);
-    for (variable, value) in environment.variables() {
-        match value {
-            Some(value) => command.env(variable, value),
-            None => command.env_remove(variable),
-        };
+/// The way that is asked for, or the best there is.
+fn way(args: &RunArgs, name: &OsStr) -> Result<Way, Failure> {
+    let preload = || with_library(env::var_os(LD_PRELOAD), &library()?);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let obstacle = || program::find(name, &path).and_then(|file| program::obstacle(&file));
+    if args.pump.is_some() && !matches!(args.capture, Capture::Auto | Capture::Pump) {
+        let why = "--pump is for --capture auto and --capture pump\n";
+        clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, why).exit();
     }
-    Ok(())
+    match args.capture {
+        Capture::Off => Ok(Way::Off),
+        Capture::Pump => Ok(Way::Pump(None)),
+        Capture::Preload => {
+            if let Some(obstacle) = obstacle() {
+                say(format_args!("{}: {obstacle}, so what it prints itself will not be in the ring", name.display()));
+            }
+            preload().map(Way::Preload).map_err(Failure::Capture)
+        }
+        Capture::Auto => Ok(match (preload(), obstacle()) {
+            _ if args.pump.is_some() => Way::Pump(None),
+            (Ok(preload), None) => Way::Preload(preload),
+            (Ok(preload), Some(obstacle)) => Way::Pump((!obstacle.minds_a_library()).then_some(preload)),
+            (Err(_), _) => Way::Pump(None),
+        }),
+    }
 }
 
 /// The library: the one that is named, else in the place where cargo builds it, else where packages put it.

@@ -1,0 +1,89 @@
+//! Starts the pump of `lapwing run`, and is the pump: `lapwing pump`, which nobody types.
+
+#![forbid(unsafe_code)]
+
+use crate::failure::Failure;
+use crate::run::{self, RunArgs};
+use clap::Args;
+use lapwing_ring::Source;
+use lapwing_writer_shim::pump::{self, Job, Program, Tap, Transport};
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub use lapwing_writer_shim::pump::Started;
+
+/// What the pump is told.
+#[derive(Args, Clone, Debug)]
+pub struct PumpArgs {
+    #[arg(long)]
+    ring: PathBuf,
+    #[arg(long)]
+    quiet: bool,
+    #[arg(long)]
+    pid: u32,
+    #[arg(long)]
+    uid: u32,
+    #[arg(long)]
+    comm: OsString,
+    #[arg(long)]
+    out: Option<Tap>,
+    #[arg(long)]
+    err: Option<Tap>,
+}
+
+/// The pump's whole life.
+pub fn serve(args: PumpArgs) -> ! {
+    let PumpArgs { ring, quiet, pid, uid, comm, out, err } = args;
+    let program = Program { pid, uid, comm: comm.into_vec() };
+    pump::serve(&Job { ring, quiet, program, taps: [out, err] })
+}
+
+/// Puts the pump between the program that this process becomes and its output.
+pub fn start(ring: &Path, args: &RunArgs) -> Result<Started, Failure> {
+    let variables: Vec<_> = env::vars_os().map(|(_, value)| value).collect();
+    let words = || args.command.iter().chain(&variables).map(OsStr::new);
+    let tap = |fd, source| {
+        let transport = match args.pump {
+            None => pump::transport_for(fd, words()),
+            Some(run::Pump::Pipe) => Transport::Pipe,
+            Some(run::Pump::Socket) => Transport::Socket,
+            Some(run::Pump::Pty) => Transport::Pty,
+        };
+        Some(Tap { transport, source })
+    };
+    let (out, err) = (tap(1, Source::Stdout), tap(2, Source::Stderr));
+    // In the ring alone nobody sees an order between the two.
+    let joined = pump::is_one_stream() && (!args.quiet || out.is_some_and(|tap| tap.transport == Transport::Pty));
+    let program = Program::this(&args.command[0]);
+    launch(ring, args.quiet, program, [out, if joined { None } else { err }], joined)
+}
+
+fn launch(
+    ring: &Path,
+    quiet: bool,
+    program: Program,
+    taps: [Option<Tap>; 2],
+    joined: bool,
+) -> Result<Started, Failure> {
+    // Whatever this file is called by now, or if it is gone.
+    let mut command = Command::new("/proc/self/exe");
+    // What the program is told must not make a difference to us, nor its arguments to pkill -f.
+    command.env_clear().arg0("lapwing-pump").arg("pump").arg("--ring").arg(ring);
+    command.args(["--pid", &program.pid.to_string(), "--uid", &program.uid.to_string()]);
+    // As one word: a name may begin with a dash.
+    command.arg(OsString::from_vec([b"--comm=", program.comm.as_slice()].concat()));
+    if quiet {
+        command.arg("--quiet");
+    }
+    for (name, tap) in ["--out", "--err"].into_iter().zip(taps) {
+        if let Some(tap) = tap {
+            command.args([name, &tap.to_string()]);
+        }
+    }
+    let job = Job { ring: ring.to_owned(), quiet, program, taps };
+    pump::start(&job, joined, &mut command).map_err(|error| Failure::Capture(error.to_string()))
+}
