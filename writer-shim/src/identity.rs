@@ -1,9 +1,9 @@
-//! Which file a descriptor is open on, so that it is known again under any number.
+//! Which file a descriptor is open on, so that it is known again under any number; and as whom its program would run.
 #![allow(unsafe_code)]
 
 use std::fmt;
 use std::mem::MaybeUninit;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 /// A file, pipe, socket or terminal: device and inode. Written `dev:ino`, decimal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -60,6 +60,21 @@ impl FileId {
         let (dev, ino) = text.split_once(':')?;
         Some(Self { dev: dev.parse().ok()?, ino: ino.parse().ok()? })
     }
+}
+
+/// The real user and group of this process.
+pub(crate) fn user_and_group() -> (u32, u32) {
+    // SAFETY: no preconditions.
+    let user = unsafe { libc::getuid() };
+    // SAFETY: no preconditions.
+    (user, unsafe { libc::getgid() })
+}
+
+/// Does whoever runs this file get capabilities of it?
+pub(crate) fn has_capabilities(file: &impl AsRawFd) -> bool {
+    let name = c"security.capability".as_ptr();
+    // SAFETY: a NUL-terminated name; no room is given, so only the size is asked for.
+    unsafe { libc::fgetxattr(file.as_raw_fd(), name, std::ptr::null_mut(), 0) > 0 }
 }
 
 impl fmt::Display for FileId {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::identity;
 use object::elf::{FileHeader64, PT_INTERP};
 use object::read::ReadCache;
 use object::read::elf::{FileHeader, ProgramHeader};
@@ -13,16 +14,29 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Why the dynamic loader will not preload anything into a program.
+/// What this library is made for.
+#[cfg(target_arch = "x86_64")]
+const MACHINE: object::elf::Machine = object::elf::EM_X86_64;
+#[cfg(target_arch = "aarch64")]
+const MACHINE: object::elf::Machine = object::elf::EM_AARCH64;
+
+/// How its names begin; the second is what old ones are called behind a link.
+const GLIBC_LOADERS: [&[u8]; 2] = [b"ld-linux", b"ld-2."];
+
+/// Why the dynamic loader will not preload our library into a program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Obstacle {
     /// It has no dynamic loader.
     Static,
     /// It runs as somebody else.
     SetId,
+    /// It is given more rights than who runs it has.
+    Capabilities,
     /// It is made for another word size.
     OtherClass,
-    /// It is made for another C library, whose loader ends a program that it cannot preload our library into.
+    /// It is made for another processor.
+    OtherMachine,
+    /// Its dynamic loader is not the GNU C library's.
     OtherLoader,
 }
 
@@ -30,7 +44,7 @@ impl Obstacle {
     /// Is a library of ours in its environment worse than nothing? The others' loader passes it over, and it is there for
     /// what they start.
     pub const fn minds_a_library(self) -> bool {
-        matches!(self, Self::OtherClass)
+        matches!(self, Self::OtherClass | Self::OtherMachine | Self::OtherLoader)
     }
 }
 
@@ -39,8 +53,10 @@ impl fmt::Display for Obstacle {
         f.write_str(match self {
             Self::Static => "it is statically linked",
             Self::SetId => "it is setuid or setgid",
+            Self::Capabilities => "its file has capabilities",
             Self::OtherClass => "it is not a 64-bit program",
-            Self::OtherLoader => "it is made for another C library",
+            Self::OtherMachine => "it is made for another processor",
+            Self::OtherLoader => "it is linked with another C library",
         })
     }
 }
@@ -72,10 +88,17 @@ fn interpreter(script: &Path) -> Option<PathBuf> {
     Some(OsStr::from_bytes(name).into())
 }
 
-fn obstacle_of_binary(file: &Path) -> Option<Obstacle> {
-    let file = File::open(file).ok()?;
-    if file.metadata().ok()?.mode() & (libc::S_ISUID | libc::S_ISGID) != 0 {
+fn obstacle_of_binary(path: &Path) -> Option<Obstacle> {
+    let file = File::open(path).ok()?;
+    let meta = file.metadata().ok()?;
+    let is_others = |bit, owner, us| meta.mode() & bit != 0 && owner != us;
+    let (user, group) = identity::user_and_group();
+    if is_others(libc::S_ISUID, meta.uid(), user) || is_others(libc::S_ISGID, meta.gid(), group) {
         return Some(Obstacle::SetId);
+    }
+    // Root has all of them anyway.
+    if user != 0 && identity::has_capabilities(&file) {
+        return Some(Obstacle::Capabilities);
     }
     let data = ReadCache::new(file);
     let ident = object::ReadRef::read_bytes_at(&data, 0, 5).ok()?;
@@ -85,13 +108,18 @@ fn obstacle_of_binary(file: &Path) -> Option<Obstacle> {
     }
     let header = FileHeader64::<object::Endianness>::parse(&data).ok()?;
     let endian = header.endian().ok()?;
+    if header.e_machine(endian) != MACHINE {
+        return Some(Obstacle::OtherMachine);
+    }
     let segments = header.program_headers(endian, &data).ok()?;
     let Some(loader) = segments.iter().find(|segment| segment.p_type(endian) == PT_INTERP) else {
         return Some(Obstacle::Static);
     };
-    let loader = loader.interpreter(endian, &data).ok()??;
-    let name = loader.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    let is_glibc = [&b"ld-linux"[..], b"ld64.so", b"ld.so"].iter().any(|start| name.starts_with(start));
+    let name = loader.data(endian, &data).ok()?;
+    let is_glibc = name
+        .rsplit(|&byte| byte == b'/')
+        .next()
+        .is_some_and(|name| GLIBC_LOADERS.iter().any(|known| name.starts_with(known)));
     (!is_glibc).then_some(Obstacle::OtherLoader)
 }
 
@@ -122,24 +150,29 @@ mod tests {
         std::fs::write(&script, format!("#! {}\n", copy.display())).unwrap();
         assert_eq!(obstacle(&script), Some(Obstacle::Static), "a script is as its interpreter");
 
+        let mut other = std::fs::read(&program).unwrap();
+        let name = other.windows(8).position(|name| name == b"ld-linux").unwrap();
+        other[name..name + 8].copy_from_slice(b"ld-musl-");
+        std::fs::write(&copy, &other).unwrap();
+        assert_eq!(obstacle(&copy), Some(Obstacle::OtherLoader));
+
+        bytes[18] = 8;
+        std::fs::write(&copy, &bytes).unwrap();
+        assert_eq!(obstacle(&copy), Some(Obstacle::OtherMachine), "a big MIPS");
         bytes[4] = 1;
         std::fs::write(&copy, &bytes).unwrap();
         assert_eq!(obstacle(&copy), Some(Obstacle::OtherClass));
+
+        std::fs::write(&copy, std::fs::read(&program).unwrap()).unwrap();
         std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o4755)).unwrap();
-        assert_eq!(obstacle(&copy), Some(Obstacle::SetId));
+        assert_eq!(obstacle(&copy), None, "it runs as who runs it");
+        // Only root can give a file away.
+        if std::os::unix::fs::chown(&copy, Some(4242), None).is_ok() {
+            std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o4755)).unwrap();
+            assert_eq!(obstacle(&copy), Some(Obstacle::SetId));
+        }
         std::fs::remove_file(&copy).unwrap();
         std::fs::remove_file(&script).unwrap();
-    }
-
-    #[test]
-    fn a_program_for_another_c_library_is_told_by_its_loader() {
-        let mut bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        let at = bytes.windows(9).position(|bytes| bytes == b"/ld-linux").unwrap();
-        bytes[at..at + 9].copy_from_slice(b"/ld-musl-");
-        let copy = std::env::temp_dir().join(format!("lapwing-musl-{}", std::process::id()));
-        std::fs::write(&copy, &bytes).unwrap();
-        assert_eq!(obstacle(&copy), Some(Obstacle::OtherLoader));
-        std::fs::remove_file(&copy).unwrap();
     }
 
     #[test]
