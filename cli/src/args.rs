@@ -9,6 +9,7 @@ use lapwing_reader_shim::{Format, LevelRange};
 use lapwing_ring::{Level, Location, Purpose};
 use regex::bytes::Regex;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const AFTER_HELP: &str = "\
@@ -51,6 +52,7 @@ pub enum Command {
     Run(RunArgs),
     Log(LogArgs),
     Tail(TailArgs),
+    Kmsg(KmsgArgs),
     Stat(StatArgs),
     Create(CreateArgs),
     Rm(RmArgs),
@@ -151,6 +153,29 @@ pub struct TailArgs {
 
 fn format_parser() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>())
+}
+
+/// Bring the kernel log into the ring
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each record of the kernel becomes one record, with the kernel's level, sequence and time; what the kernel has overwritten
+before it was read becomes a record that says how many are lost. How far it has come is noted beside the ring, in
+RING.kmsg, so nothing comes twice. One at a time for each ring. Reading the kernel log takes root or CAP_SYSLOG where
+kernel.dmesg_restrict is 1.
+
+Examples:
+  lapwing kmsg
+  lapwing kmsg -f --ring /run/lapwing/ring
+  lapwing tail -f -o verbose")]
+pub struct KmsgArgs {
+    /// Go on with what the kernel says from now on, until interrupted
+    #[arg(short, long)]
+    pub follow: bool,
+    /// What to read it from: a device or a pipe that gives one record a read, as /dev/kmsg does
+    #[arg(long, value_name = "PATH", default_value = "/dev/kmsg")]
+    pub device: PathBuf,
+    #[command(flatten)]
+    pub ring: RingArgs,
 }
 
 /// What `-n` asks for.

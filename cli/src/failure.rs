@@ -2,6 +2,7 @@
 
 use lapwing_reader_shim::{FollowError, push_escaped};
 use lapwing_ring::{AppendError, Error, GeometryError, ReadError};
+use lapwing_writer_shim::kmsg::BridgeError;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -31,6 +32,14 @@ pub enum Failure {
     Input(io::Error),
     #[error("{0}")]
     Capture(String),
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
+    #[error("{}: cannot read the kernel log: {source}{}", path.display(), advice(source))]
+    Device { path: PathBuf, source: io::Error },
+    #[error("cannot wait for the kernel log: {0}")]
+    Poll(io::Error),
+    #[error("{}: the ring was removed or replaced, so nobody would see what comes; start again", path.display())]
+    Replaced { path: PathBuf },
     #[error("no group {name:?} in /etc/group; a number does as well")]
     Group { name: String },
     #[error("{}: cannot be listed: {source}", path.display())]
@@ -48,13 +57,17 @@ impl Failure {
     }
 
     fn code(&self) -> u8 {
+        let is_damage = |error: &Error| match error {
+            // So short that nothing says it ever was a ring.
+            Error::Truncated { len, .. } => *len >= 8,
+            error => matches!(error, Error::BadGeometry { .. } | Error::BadHeader { .. }),
+        };
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            // So short that nothing says it ever was a ring.
-            Self::Ring(Error::Truncated { len: ..8, .. }) => ERROR,
-            Self::Ring(Error::Truncated { .. } | Error::BadGeometry { .. } | Error::BadHeader { .. }) => DAMAGED,
-            Self::Read { .. } | Self::Truncated { .. } => DAMAGED,
+            Self::Ring(error) | Self::Bridge(BridgeError::Ring(error)) if is_damage(error) => DAMAGED,
+            Self::Read { .. } | Self::Truncated { .. } | Self::Bridge(BridgeError::Read(_)) => DAMAGED,
             Self::Refused { last: AppendError::Damaged, .. } => DAMAGED,
+            Self::Bridge(BridgeError::Refused(AppendError::Damaged)) => DAMAGED,
             Self::Geometry(_) => USAGE,
             _ => ERROR,
         }
@@ -72,6 +85,13 @@ impl Failure {
             say(self);
         }
         code
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; it takes root, or CAP_SYSLOG where kernel.dmesg_restrict is 1",
+        _ => "",
     }
 }
 

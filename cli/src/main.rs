@@ -8,6 +8,7 @@ mod create;
 mod failure;
 mod folder;
 mod gc;
+mod kmsg;
 mod last_words;
 mod log;
 mod ls;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => Ok(run::run(&args)),
         Command::Log(args) => log::log(&args),
+        Command::Kmsg(args) => kmsg::kmsg(&args),
         Command::Tail(args) => tail::tail(&args),
         Command::Stat(args) => stat::stat(&args),
         Command::Create(args) => create::create(&args),
