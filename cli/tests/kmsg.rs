@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -368,18 +368,44 @@ fn what_the_kernel_overwrote_while_nobody_read_is_counted_exactly() {
         return;
     }
     sandbox.ok(&["kmsg"]);
-    let (_, last) = check_sequences(&records(&sandbox)).unwrap();
+    let Some((last, oldest)) = flood(&sandbox) else { return };
+    sandbox.ok(&["kmsg"]);
+    check_lost(&sandbox, last, oldest);
+    // And while somebody follows, who is stopped in the middle.
+    let child = follow(&sandbox, &[]);
+    let send = |signal: &str| {
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    };
+    sleep(Duration::from_millis(100));
+    send("-STOP");
+    let flooded = flood(&sandbox);
+    send("-CONT");
+    let newest = kernel_log().unwrap().last().unwrap().0;
+    wait_for("it has caught up", || check_sequences(&records(&sandbox)).unwrap().1 >= newest);
+    assert_eq!(end(child), "");
+    let (last, oldest) = flooded.expect("it could be written a moment ago");
+    check_lost(&sandbox, last, oldest);
+}
+
+/// Overwrites what the ring has not got. Gives the last that it has, and the oldest that the kernel has now.
+fn flood(sandbox: &Sandbox) -> Option<(u64, u64)> {
+    let (_, last) = check_sequences(&records(sandbox)).unwrap();
     let text = "x".repeat(900);
-    while kernel_log().unwrap()[0].0 <= last + 100 {
+    loop {
+        let oldest = kernel_log().unwrap()[0].0;
+        if oldest > last + 100 {
+            return Some((last, oldest));
+        }
         for _ in 0..100 {
             if !tell_kernel(&format!("<15>lapwing-test: {text}")) {
-                return;
+                return None;
             }
         }
     }
-    let oldest = kernel_log().unwrap()[0].0;
-    sandbox.ok(&["kmsg"]);
-    let records = records(&sandbox);
+}
+
+fn check_lost(sandbox: &Sandbox, last: u64, oldest: u64) {
+    let records = records(sandbox);
     check_sequences(&records);
     let lost = records.iter().find(|record| number(record, "kernel_first") == Some(last + 1)).unwrap();
     assert!(number(lost, "kernel_last").unwrap() + 1 >= oldest, "{lost} {oldest}");
