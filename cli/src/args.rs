@@ -59,6 +59,7 @@ pub enum Command {
     Check(CheckArgs),
     Ls(LsArgs),
     Gc(GcArgs),
+    Doctor(DoctorArgs),
     #[command(hide = true)]
     Pump(PumpArgs),
 }
@@ -306,6 +307,30 @@ pub struct GcArgs {
     /// Also rings whose last record is older than this: a number with s, m, h or d behind it
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     pub older_than: Option<Duration>,
+}
+
+/// Say why nothing is captured, and what to do
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Looks at the ring, the library that `run` preloads, the environment, and CMD, if one is given. One line for each finding: ok,
+note, or WRONG with what to do. To find out, it claims a writer slot for a moment, and captures a line into a ring of its
+own; it writes no record and makes no ring that stays.
+
+Exit code: 0 nothing is wrong, 1 something is.
+
+Examples:
+  lapwing doctor
+  lapwing doctor ./server
+  lapwing doctor --json | jq '.findings[] | select(.state == \"wrong\")'")]
+pub struct DoctorArgs {
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub ring: RingArgs,
+    /// The program that is to be captured
+    #[arg(value_name = "CMD")]
+    pub command: Option<OsString>,
 }
 
 fn parse_age(text: &str) -> Result<Duration, String> {

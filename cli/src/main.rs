@@ -5,6 +5,7 @@
 mod args;
 mod check;
 mod create;
+mod doctor;
 mod failure;
 mod folder;
 mod gc;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Ls(args) => ls::ls(&args),
         Command::Gc(args) => gc::gc(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
         Command::Pump(args) => pump::serve(args),
     };
     outcome.unwrap_or_else(Failure::report)

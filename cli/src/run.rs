@@ -8,19 +8,19 @@ use crate::pump;
 use clap::{Args, ValueEnum};
 use lapwing_ring::{Location, Log, Purpose};
 use lapwing_writer_shim::environment::{self, Environment, Streams};
-use lapwing_writer_shim::program;
+use lapwing_writer_shim::program::{self, Obstacle};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// Where to find the library, if not beside this program.
 const LIBRARY_VARIABLE: &str = "LAPWING_PRELOAD";
-const LIBRARY: &str = "liblapwing_preload.so";
-const LD_PRELOAD: &str = "LD_PRELOAD";
+pub const LIBRARY: &str = "liblapwing_preload.so";
+pub const LD_PRELOAD: &str = "LD_PRELOAD";
 
 /// As env(1): the program was found and cannot be run; the program was not found.
 const CANNOT_RUN: u8 = 126;
@@ -83,20 +83,39 @@ enum Buffer {
 /// How the program is captured.
 enum Way {
     Off,
+    /// Not at all, and without our library.
+    Bare,
     Preload(OsString),
-    /// With the value of LD_PRELOAD for what it starts, if that can do no harm.
-    Pump(Option<OsString>),
+    Pump(Preload),
 }
+
+/// What becomes of LD_PRELOAD for a program that is not captured by it.
+enum Preload {
+    /// It stays what it is.
+    Kept,
+    /// This is its value, for what the program starts.
+    Set(OsString),
+    /// Our library, which a run that we are in may have put there, goes: the program's loader would end it for that.
+    WithoutOurs,
+}
+
+type Variables = Vec<(&'static str, Option<OsString>)>;
 
 /// Executes `lapwing run`. Comes back only if the program could not be started.
 pub fn run(args: &RunArgs) -> ExitCode {
     let (name, arguments) = args.command.split_first().expect("clap requires a command");
     let mut command = Command::new(name);
     command.args(arguments);
-    let started = match prepare(args, name, &mut command) {
-        Ok(started) => started,
-        Err(failure) => return failure.report(),
+    let (started, variables) = match prepare(args, name) {
+        Ok(prepared) => prepared,
+        Err(failure) => return say_doctor(failure),
     };
+    for (variable, value) in variables {
+        match value {
+            Some(value) => command.env(variable, value),
+            None => command.env_remove(variable),
+        };
+    }
     let error = command.exec();
     if let Some(started) = started {
         started.undo();
@@ -105,11 +124,19 @@ pub fn run(args: &RunArgs) -> ExitCode {
     ExitCode::from(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN })
 }
 
-/// Sets the environment, and the descriptors, that bring the program's output into the ring.
-fn prepare(args: &RunArgs, name: &OsStr, command: &mut Command) -> Result<Option<pump::Started>, Failure> {
+/// Says why, and who knows more.
+fn say_doctor(failure: Failure) -> ExitCode {
+    let code = failure.say();
+    say("`lapwing doctor` looks for what is wrong, and says what to do");
+    ExitCode::from(code)
+}
+
+/// Sets the descriptors, and gives the variables, that bring the program's output into the ring; variables without a value
+/// have to go.
+fn prepare(args: &RunArgs, name: &OsStr) -> Result<(Option<pump::Started>, Variables), Failure> {
     let way = way(args, name)?;
     if matches!(way, Way::Off) {
-        return Ok(None);
+        return Ok((None, Vec::new()));
     }
     let location = Location::find(args.ring.as_deref(), Purpose::Write);
     location.ensure()?;
@@ -124,22 +151,23 @@ fn prepare(args: &RunArgs, name: &OsStr, command: &mut Command) -> Result<Option
     let streams = Streams::of_process();
     let started = match way {
         Way::Pump(_) => Some(pump::start(&ring, args)?),
-        Way::Preload(_) | Way::Off => None,
+        Way::Preload(_) | Way::Bare | Way::Off => None,
     };
-    if let Way::Preload(preload) | Way::Pump(Some(preload)) = way {
-        let buffer = match args.buffer {
-            Buffer::Line => environment::Buffer::Line,
-            Buffer::Keep => environment::Buffer::Keep,
-        };
-        command.env(LD_PRELOAD, preload);
-        for (variable, value) in (Environment { ring, streams, quiet: args.quiet, buffer }).variables() {
-            match value {
-                Some(value) => command.env(variable, value),
-                None => command.env_remove(variable),
-            };
+    let preload = match way {
+        Way::Preload(preload) | Way::Pump(Preload::Set(preload)) => preload,
+        Way::Bare | Way::Pump(Preload::WithoutOurs) => {
+            let others = library().ok().map(|library| without_library(env::var_os(LD_PRELOAD), &library));
+            return Ok((started, others.map(|others| (LD_PRELOAD, others)).into_iter().collect()));
         }
-    }
-    Ok(started)
+        Way::Pump(Preload::Kept) | Way::Off => return Ok((started, Vec::new())),
+    };
+    let buffer = match args.buffer {
+        Buffer::Line => environment::Buffer::Line,
+        Buffer::Keep => environment::Buffer::Keep,
+    };
+    let mut variables = vec![(LD_PRELOAD, Some(preload))];
+    variables.extend(Environment { ring, streams, quiet: args.quiet, buffer }.variables());
+    Ok((started, variables))
 }
 
 /// The way that is asked for, or the best there is.
@@ -153,24 +181,32 @@ fn way(args: &RunArgs, name: &OsStr) -> Result<Way, Failure> {
     }
     match args.capture {
         Capture::Off => Ok(Way::Off),
-        Capture::Pump => Ok(Way::Pump(None)),
+        Capture::Pump => Ok(Way::Pump(left_alone(obstacle()))),
         Capture::Preload => {
             if let Some(obstacle) = obstacle() {
                 say(format_args!("{}: {obstacle}, so what it prints itself will not be in the ring", name.display()));
+                if obstacle.minds_a_library() {
+                    return Ok(Way::Bare);
+                }
             }
             preload().map(Way::Preload).map_err(Failure::Capture)
         }
         Capture::Auto => Ok(match (preload(), obstacle()) {
-            _ if args.pump.is_some() => Way::Pump(None),
-            (Ok(preload), None) => Way::Preload(preload),
-            (Ok(preload), Some(obstacle)) => Way::Pump((!obstacle.minds_a_library()).then_some(preload)),
-            (Err(_), _) => Way::Pump(None),
+            (Ok(preload), None) if args.pump.is_none() => Way::Preload(preload),
+            (Ok(preload), Some(obstacle)) if args.pump.is_none() && !obstacle.minds_a_library() => {
+                Way::Pump(Preload::Set(preload))
+            }
+            (_, obstacle) => Way::Pump(left_alone(obstacle)),
         }),
     }
 }
 
+fn left_alone(obstacle: Option<Obstacle>) -> Preload {
+    if obstacle.is_some_and(Obstacle::minds_a_library) { Preload::WithoutOurs } else { Preload::Kept }
+}
+
 /// The library: the one that is named, else in the place where cargo builds it, else where packages put it.
-fn library() -> Result<PathBuf, String> {
+pub fn library() -> Result<PathBuf, String> {
     let named = env::var_os(LIBRARY_VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
     let places = match named {
         Some(file) => vec![std::path::absolute(&file).unwrap_or(file)],
@@ -191,10 +227,22 @@ fn library() -> Result<PathBuf, String> {
     ))
 }
 
+/// The loader takes these for the end of a name in LD_PRELOAD, and knows no way to quote them.
+pub fn is_separator(byte: &u8) -> bool {
+    *byte == b':' || byte.is_ascii_whitespace()
+}
+
+/// The value of LD_PRELOAD without our library, which a run that we are in may have put there; `None` if nothing is left.
+fn without_library(value: Option<OsString>, library: &Path) -> Option<OsString> {
+    let value = value?;
+    let others =
+        value.as_bytes().split(is_separator).filter(|name| !name.is_empty() && *name != library.as_os_str().as_bytes());
+    let others = others.collect::<Vec<_>>().join(&b':');
+    (!others.is_empty()).then(|| OsString::from_vec(others))
+}
+
 /// The value of LD_PRELOAD with our library at its end, once.
-fn with_library(value: Option<OsString>, library: &Path) -> Result<OsString, String> {
-    // The loader takes these for the end of a name, and knows no way to quote them.
-    let is_separator = |byte: &u8| *byte == b':' || byte.is_ascii_whitespace();
+pub fn with_library(value: Option<OsString>, library: &Path) -> Result<OsString, String> {
     if library.as_os_str().as_bytes().iter().any(is_separator) {
         return Err(format!("{}: a preloaded library cannot have a space or a colon in its path", library.display()));
     }
@@ -220,5 +268,8 @@ mod tests {
         assert_eq!(with(Some("a.so:/l/ours.so b.so")), "a.so:/l/ours.so b.so");
         assert_eq!(with(Some("/l/ours.so.1")), "/l/ours.so.1:/l/ours.so");
         assert!(with_library(None, Path::new("/my libraries/ours.so")).is_err());
+        let without = |value: Option<&str>| without_library(value.map(OsString::from), ours);
+        assert_eq!((without(None), without(Some("/l/ours.so :"))), (None, None));
+        assert_eq!(without(Some("a.so:/l/ours.so b.so")), Some("a.so:b.so".into()));
     }
 }

@@ -79,7 +79,8 @@ pub fn obstacle(file: &Path) -> Option<Obstacle> {
     }
 }
 
-fn interpreter(script: &Path) -> Option<PathBuf> {
+/// The program that the kernel runs for a script, by its first line.
+pub fn interpreter(script: &Path) -> Option<PathBuf> {
     let mut line = Vec::new();
     // The kernel reads no more of it either.
     std::io::Read::take(BufReader::new(File::open(script).ok()?), 256).read_until(b'\n', &mut line).ok()?;
