@@ -2,6 +2,7 @@
 
 mod sandbox;
 
+use lapwing_ring::{Field, Level, Log, Read as Step, Reader, Record, Seek, Source};
 use rustix::pipe::{PipeFlags, pipe_with};
 use sandbox::{Done, Sandbox};
 use serde_json::{Value, json};
@@ -184,6 +185,69 @@ fn killed_anywhere_and_started_again_it_leaves_nothing_out_and_says_nothing_twic
         rounds += 1;
     }
     println!("{rounds} rounds, {kills} kills");
+}
+
+/// What a kernel record in the ring tells of: the first and the last, and whether it only may be lost.
+fn told(record: &Record<'_>) -> Option<(u64, u64, bool)> {
+    let number = |name: &[u8]| {
+        record.fields.into_iter().find_map(|field| match field {
+            Field::KeyValue(key, lapwing_ring::Value::Uint(number)) if key == name => Some(number),
+            _ => None,
+        })
+    };
+    if record.source != Source::Kmsg {
+        return None;
+    }
+    let (first, last) = match number(b"kernel_seq") {
+        Some(seq) => (seq, seq),
+        None => (number(b"kernel_first").unwrap(), number(b"kernel_last").unwrap()),
+    };
+    Some((first, last, record.payload.windows(10).any(|part| part == b" may be lo")))
+}
+
+#[test]
+fn killed_anywhere_and_the_ring_overwritten_before_the_next_it_says_of_what_nobody_knows() {
+    let Some(before) = kernel_log() else { return };
+    let (mut kills, mut unsure, mut delay) = (0, 0, 0);
+    let since = Instant::now();
+    while kills < 40 || unsure == 0 {
+        assert!(since.elapsed() < Duration::from_secs(120), "{kills} kills, {unsure} unsure");
+        let sandbox = Sandbox::with_ring("1M");
+        let noise = Log::open(&sandbox.path("ring")).unwrap();
+        let mut reader = Reader::open(&sandbox.path("ring")).unwrap();
+        let mut known = None;
+        let mut is_over = false;
+        while !is_over {
+            let mut child = sandbox.command(&["kmsg"]).stderr(Stdio::null()).spawn().unwrap();
+            delay = (delay + 617) % 12_000;
+            sleep(Duration::from_micros(delay + 1000));
+            is_over = child.try_wait().unwrap().is_some();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += u32::from(!is_over);
+            loop {
+                match reader.next().unwrap() {
+                    Step::Record(record) => {
+                        let Some((first, last, may_be)) = told(&record) else { continue };
+                        let next = known.map_or(0, |known: u64| known + 1);
+                        assert!(first == next || may_be && Some(last) == known, "{first} {last} behind {known:?}");
+                        unsure += u32::from(may_be);
+                        known = Some(last);
+                    }
+                    Step::Abandoned(_) => {}
+                    Step::NotYet { in_flight: false } => break,
+                    Step::NotYet { in_flight: true } => reader.pause(),
+                    other => panic!("{other:?}"),
+                }
+            }
+            for _ in 0..12_000 {
+                noise.append(Level::INFO, &[b'x'; 100]).unwrap();
+            }
+            reader.seek(Seek::Newest).unwrap();
+        }
+        assert!(known >= before.last().map(|&(seq, _)| seq));
+    }
+    println!("{kills} kills, {unsure} unsure");
 }
 
 /// A pipe in packet mode: what one write puts in, one read gets, as with /dev/kmsg. Its path, and both its ends.
