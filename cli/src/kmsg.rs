@@ -19,21 +19,29 @@ const LONGEST: usize = 64 << 10;
 /// How long a ring may refuse records before that is an error, for who does not follow.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often somebody who follows looks whether the ring has its name still.
-const LOOK_EVERY: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub fn kmsg(args: &KmsgArgs) -> Result<ExitCode, Failure> {
     let mut bridge = Bridge::open(&args.ring.location(Purpose::Write))?;
     let failed = |source| Failure::Device { path: args.device.clone(), source };
     let mut device = open(&args.device).map_err(failed)?;
     let mut buffer = vec![0; LONGEST];
+    let mut looked = Instant::now();
     loop {
+        if args.follow && looked.elapsed() >= LOOK_EVERY {
+            // Nobody would look for records in a ring without its name.
+            if !bridge.is_current().unwrap_or(true) {
+                return Err(Failure::Replaced { path: bridge.path().to_owned() });
+            }
+            looked = Instant::now();
+        }
         match device.read(&mut buffer).map_err(|error| (error.raw_os_error().map(Errno::from_raw_os_error), error)) {
             // The device never ends; what stands for it may.
             Ok(0) => return Ok(ExitCode::SUCCESS),
             Ok(len) => take(&mut bridge, &buffer[..len], args.follow)?,
             // Records were overwritten before we came. The sequence of the next one says how many.
             Err((Some(Errno::PIPE | Errno::INTR), _)) => {}
-            Err((Some(Errno::AGAIN), _)) if args.follow => wait(&bridge, &device)?,
+            Err((Some(Errno::AGAIN), _)) if args.follow => wait(&device)?,
             Err((Some(Errno::AGAIN), _)) => return Ok(ExitCode::SUCCESS),
             Err((_, error)) => return Err(failed(error)),
         }
@@ -68,17 +76,11 @@ fn take(bridge: &mut Bridge, read: &[u8], for_ever: bool) -> Result<(), Failure>
     }
 }
 
-/// Waits until the device has something to read. An error if the ring has lost its name.
-fn wait(bridge: &Bridge, device: &File) -> Result<(), Failure> {
-    loop {
-        let mut ready = [PollFd::new(device, PollFlags::IN)];
-        match poll(&mut ready, Some(&LOOK_EVERY)) {
-            Ok(0) if !bridge.is_current().unwrap_or(true) => {
-                return Err(Failure::Replaced { path: bridge.path().to_owned() });
-            }
-            Ok(0) | Err(Errno::INTR) => {}
-            Ok(_) => return Ok(()),
-            Err(error) => return Err(Failure::Poll(error.into())),
-        }
+/// Waits until the device has something to read, or it is time to look after the ring.
+fn wait(device: &File) -> Result<(), Failure> {
+    let timeout = Timespec { tv_sec: LOOK_EVERY.as_secs() as i64, tv_nsec: 0 };
+    match poll(&mut [PollFd::new(device, PollFlags::IN)], Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(Failure::Poll(error.into())),
     }
 }
