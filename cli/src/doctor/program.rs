@@ -30,12 +30,8 @@ pub fn look(report: &mut Report, name: &OsStr) {
     }
     match obstacle(&file) {
         Some(obstacle) => {
-            let text = format!("{}: {obstacle}, so no library can be preloaded into it", file.display());
-            report.wrong(
-                ABOUT,
-                text,
-                "what it prints itself is not captured that way; a pipe into `lapwing log` always works",
-            );
+            let text = format!("{}: {obstacle}; `lapwing run` captures what it prints by the pump", file.display());
+            report.note(ABOUT, text);
         }
         None => report.ok(ABOUT, format!("{} can be captured", file.display())),
     }
