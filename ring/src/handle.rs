@@ -12,6 +12,7 @@ use crate::map::{Identity, Mapping};
 use crate::pool::{Borrowed, Lease, Pool};
 use crate::process::{ForkPage, KeepErrno, comm, effective_uid, pid_of, place, set_place, tid};
 use crate::ring::Ring;
+use crate::unfinished::Holder;
 use crate::writer::{Draft, Hold, Origin};
 use atomic::Ordering::Relaxed;
 use std::path::Path;
@@ -273,14 +274,29 @@ impl Log {
         self.attached.map.trouble().is_some()
     }
 
-    /// Gives the slots of this process back. Appending claims new ones.
+    /// Gives the slots of this process back, but for those under which an unfinished line is [kept](Log::keep): they show
+    /// that whoever will finish it lives. Appending claims new ones.
     pub fn release(&self) {
-        self.pool.drain(self.attached.process.generation(), |lease| self.attached.release(lease));
+        let lines = self.attached.map.lines();
+        self.pool.drain(self.attached.process.generation(), |lease| {
+            if lines.has_any(Holder::new(lease.hold.slot, lease.hold.owner)) {
+                return Some(lease);
+            }
+            self.attached.release(lease);
+            None
+        });
     }
 }
 
 impl Drop for Log {
+    /// Gives all slots back. A line that is still kept is left behind, since nobody can finish it any more.
     fn drop(&mut self) {
-        self.release();
+        let lines = self.attached.map.lines();
+        self.pool.drain(self.attached.process.generation(), |lease| {
+            // Whoever has the slot next may be this process again, and would pass for the holder.
+            lines.forsake_all(Holder::new(lease.hold.slot, lease.hold.owner));
+            self.attached.release(lease);
+            None
+        });
     }
 }

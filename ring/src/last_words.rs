@@ -93,7 +93,7 @@ impl Log {
         }
         let generation = self.attached.process.generation();
         let (pid, tid) = (pid_of(generation), tid(generation));
-        // A slot of ours stays ours until all are given back, and shows for this line whether we live.
+        // A slot of ours stays ours as long as a line is kept under it, and shows for this line whether we live.
         let found = self.with_lease(|attached, lease| {
             let slot = &attached.ring().slots[lease.hold.slot];
             let comm = slot.comm.each_ref().map(|half| half.load(Relaxed));

@@ -116,12 +116,14 @@ impl Pool {
         self.0[i].state.store(0, at("pool:return", Release));
     }
 
-    /// Takes every lease of `generation` that is not borrowed out of the pool.
-    pub(crate) fn drain(&self, generation: u64, mut each: impl FnMut(Lease)) {
+    /// Takes every lease of `generation` that is not borrowed out of the pool, except what `each` gives back.
+    pub(crate) fn drain(&self, generation: u64, mut each: impl FnMut(Lease) -> Option<Lease>) {
         for i in 0..self.0.len() {
             if let Some(lease) = self.borrow_lease(generation, i) {
-                each(lease);
-                self.vacate(i);
+                match each(lease) {
+                    Some(lease) => self.give_back(i, &lease),
+                    None => self.vacate(i),
+                }
             }
         }
     }

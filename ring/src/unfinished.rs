@@ -124,6 +124,11 @@ impl<'m> Unfinished<'m> {
         Some(i)
     }
 
+    /// Does `holder` have any place?
+    pub(crate) fn has_any(&self, holder: Holder) -> bool {
+        self.headers.iter().any(|header| header.holder.load(Relaxed) == holder.0)
+    }
+
     pub(crate) fn is_held(&self, i: usize, holder: Holder) -> bool {
         self.headers.get(i).is_some_and(|header| header.holder.load(Relaxed) == holder.0)
     }
@@ -156,6 +161,11 @@ impl<'m> Unfinished<'m> {
     /// Leaves place `i` with its text, as that of nobody who lives: the next who looks takes it.
     pub(crate) fn forsake(&self, i: usize) {
         self.headers[i].holder.store(Holder::GONE.0, Relaxed);
+    }
+
+    /// The same with every place of `holder`.
+    pub(crate) fn forsake_all(&self, holder: Holder) {
+        (0..self.headers.len()).filter(|&i| self.is_held(i, holder)).for_each(|i| self.forsake(i));
     }
 
     /// Lines of those who are gone, for who only reads. Each may be taken meanwhile by somebody who appends it. `all`: of

@@ -226,6 +226,30 @@ fn without_room_a_line_is_not_kept_and_room_comes_back() {
 }
 
 #[test]
+fn a_slot_under_which_a_line_is_kept_is_not_given_back() {
+    let folder = Folder::new("last-release");
+    let path = ring(&folder, 64 << 10);
+    let (log, finder) = (Log::open(&path).unwrap(), Log::open(&path).unwrap());
+    let mut kept = Kept::NOWHERE;
+    let slots = || Reader::open(&path).unwrap().stat().unwrap().writers.len();
+    let mut keep = |text: &[u8]| assert!(log.keep(&mut kept, Level::INFO, Source::Stdout, text));
+    keep(b"half");
+    log.release();
+    assert_eq!((finder.append_last_words(), left(&path)), (Ok(0), vec![]), "whose line it is lives");
+    keep(b"half a line");
+    finder.release();
+    assert_eq!(slots(), 1);
+    let mut kept_again = std::mem::take(&mut kept);
+    log.let_go(&mut kept_again);
+    log.release();
+    assert_eq!(slots(), 0, "now nothing is in the way");
+    assert!(log.keep(&mut kept, Level::INFO, Source::Stdout, b"left behind"));
+    drop(log);
+    assert_eq!(finder.append_last_words(), Ok(1), "nobody has the handle any more that could finish it");
+    assert_eq!(records(&path), [(std::process::id(), "left behind".to_owned(), true)]);
+}
+
+#[test]
 fn in_a_copy_of_a_ring_every_line_was_the_last() {
     let folder = Folder::new("last-copy");
     let path = ring(&folder, 1 << 20);
