@@ -9,7 +9,7 @@ use crate::level::Level;
 use crate::process::{pid_of, tid};
 use crate::record::{Field, Flags, Source, Value};
 use crate::ring::Look;
-use crate::unfinished::{Holder, Left, LineOf};
+use crate::unfinished::{Holder, Left};
 use crate::writer::{Draft, Origin};
 use atomic::Ordering::Relaxed;
 
@@ -72,7 +72,7 @@ impl Log {
     /// a forked child begins with [`Kept::NOWHERE`].
     pub fn keep(&self, kept: &mut Kept, level: Level, source: Source, text: &[u8]) -> bool {
         let (attached, lines) = (&self.attached, self.attached.map.lines());
-        let text = &text[..text.len().min(attached.identity.geometry.max_body() - FIELDS)];
+        let text = &text[..text.len().min(lines.longest()).min(attached.identity.geometry.max_body() - FIELDS)];
         let mut place = kept.place.checked_sub(1).map(|i| i as usize);
         if place.is_none_or(|i| !lines.is_held(i, Holder::from_bits(kept.holder))) {
             *kept = Kept::NOWHERE;
@@ -80,6 +80,10 @@ impl Log {
         }
         let Some(i) = place else { return false };
         let from = if kept.len as usize <= text.len() { kept.len as usize } else { 0 };
+        if from == 0 {
+            let generation = attached.process.generation();
+            lines.begin(i, pid_of(generation), tid(generation));
+        }
         lines.store(i, from, text, attached.ring().clock.ticks(), (level, source));
         kept.len = text.len() as u32;
         true
@@ -91,15 +95,13 @@ impl Log {
         if lines.places() == 0 {
             return None;
         }
-        let generation = self.attached.process.generation();
-        let (pid, tid) = (pid_of(generation), tid(generation));
+        let pid = pid_of(self.attached.process.generation());
         // A slot of ours stays ours as long as a line is kept under it, and shows for this line whether we live.
         let found = self.with_lease(|attached, lease| {
             let slot = &attached.ring().slots[lease.hold.slot];
             let comm = slot.comm.each_ref().map(|half| half.load(Relaxed));
-            let of = LineOf { pid, tid, uid: slot.uid.load(Relaxed) as u32, comm };
             let holder = Holder::new(lease.hold.slot, lease.hold.owner);
-            Ok(lines.claim(holder, pid as usize, &of).map(|i| (holder, i)))
+            Ok(lines.claim(holder, pid as usize, slot.uid.load(Relaxed) as u32, comm).map(|i| (holder, i)))
         });
         let (holder, i) = found.ok()??;
         *kept = Kept { holder: holder.to_bits(), place: i as u32 + 1, len: 0 };

@@ -19,7 +19,7 @@ use crate::reader::{Cursor, Patience, Read, Seek};
 use crate::record::Source;
 use crate::ring::Ring;
 use crate::sync::{Atomic, weaken};
-use crate::unfinished::{Holder, LineOf, Unfinished};
+use crate::unfinished::{Holder, Unfinished};
 use crate::word::OwnerWord;
 use crate::writer::{Draft, Hold, Reservation};
 use atomic::Ordering::{Acquire, Relaxed, Release};
@@ -380,9 +380,8 @@ fn dead_writers_line_survives_its_slot() {
         let stage = Stage::new(2, 3);
         let a = stage.attach(1);
         let cells = Arc::new((LineHeader::free(), [Atomic::new(0)]));
-        let of = LineOf { pid: 1, tid: 1, uid: 0, comm: [0; 2] };
         let holder = Holder::new(a.hold.slot, a.hold.owner);
-        assert_eq!(with_lines(&cells, |lines| lines.claim(holder, 0, &of)), Some(0));
+        assert_eq!(with_lines(&cells, |lines| lines.claim(holder, 0, 0, [0; 2])), Some(0));
         let (b, c, its) = (stage.clone(), stage.clone(), cells.clone());
         let a = spawn(move || {
             with_lines(&its, |lines| lines.store(0, 0, b"last", 0, (Level::INFO, Source::Api)));

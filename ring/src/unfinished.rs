@@ -108,17 +108,22 @@ impl<'m> Unfinished<'m> {
         &self.texts[i * words..(i + 1) * words]
     }
 
-    /// Takes a free place for a line of `of`, one near `first` if there is a choice. `None`: there is none.
-    pub(crate) fn claim(&self, holder: Holder, first: usize, of: &LineOf) -> Option<usize> {
+    /// The longest text of a line, bytes; 0 where there is no place.
+    pub(crate) fn longest(&self) -> usize {
+        self.texts.len().checked_div(self.headers.len()).unwrap_or(0) * 8
+    }
+
+    /// Takes a free place for lines of the user `uid` and the process `comm`, one near `first` if there is a choice.
+    /// `None`: there is none.
+    pub(crate) fn claim(&self, holder: Holder, first: usize, uid: u32, comm: [u64; 2]) -> Option<usize> {
         let count = self.headers.len();
         let i = (0..count).map(|i| first.wrapping_add(i) % count).find(|&i| {
             let cell = &self.headers[i].holder;
             cell.load(Relaxed) == 0 && cell.compare_exchange(0, holder.0, at("line:claim", Acquire), Relaxed).is_ok()
         })?;
         let header = &self.headers[i];
-        header.who.store(u64::from(of.pid) | u64::from(of.tid) << 32, Relaxed);
-        header.uid.store(of.uid.into(), Relaxed);
-        for (cell, half) in header.comm.iter().zip(of.comm) {
+        header.uid.store(uid.into(), Relaxed);
+        for (cell, half) in header.comm.iter().zip(comm) {
             cell.store(half, Relaxed);
         }
         Some(i)
@@ -133,15 +138,18 @@ impl<'m> Unfinished<'m> {
         self.headers.get(i).is_some_and(|header| header.holder.load(Relaxed) == holder.0)
     }
 
-    /// Makes the line in place `i` `text`, whose first `from` bytes it has already.
+    /// The thread `tid` of the process `pid` begins a line in place `i`.
+    pub(crate) fn begin(&self, i: usize, pid: u32, tid: u32) {
+        let header = &self.headers[i];
+        // Who dies from here on has said nothing, rather than something of this line and something of the last.
+        header.meta.store(0, Relaxed);
+        fence_at("line:anew", Release);
+        header.who.store(u64::from(pid) | u64::from(tid) << 32, Relaxed);
+    }
+
+    /// Makes the line in place `i` `text`, which is no longer than the longest, and whose first `from` bytes it has already.
     pub(crate) fn store(&self, i: usize, from: usize, text: &[u8], ticks: u64, kind: (Level, Source)) {
         let (header, words) = (&self.headers[i], self.text(i));
-        let text = &text[..text.len().min(words.len() * 8)];
-        if from == 0 {
-            // Who dies from here on has said nothing, rather than something of this line and something of the last.
-            header.meta.store(0, Relaxed);
-            fence_at("line:anew", Release);
-        }
         let whole = from / 8;
         let mut filler = Filler::new(&words[whole..text.len().div_ceil(8)], Body::Words);
         filler.push(&text[whole * 8..]);

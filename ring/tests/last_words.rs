@@ -226,6 +226,52 @@ fn without_room_a_line_is_not_kept_and_room_comes_back() {
 }
 
 #[test]
+fn a_line_that_has_outgrown_its_place_may_go_on_growing() {
+    let folder = Folder::new("last-outgrown");
+    let path = ring(&folder, 1 << 20);
+    let room = identify_path(&path).unwrap().geometry.line_len();
+    let text: Vec<u8> = (0..3 * room).map(|i| b'a' + (i % 26) as u8).collect();
+    let log = Log::open(&path).unwrap();
+    let mut kept = Kept::NOWHERE;
+    for len in [room - 1, room, room + 1, 2 * room, 3 * room] {
+        assert!(log.keep(&mut kept, Level::INFO, Source::Stdout, &text[..len]), "{len} bytes");
+        assert_eq!(kept_in_a_copy(&folder, &path)[0].text, &text[..len.min(room)], "{len} bytes");
+    }
+}
+
+/// What a copy of the ring, in which nobody lives, says of all lines.
+fn kept_in_a_copy(folder: &Folder, ring: &Path) -> Vec<lapwing_ring::LastWords> {
+    let copy = folder.join("copy");
+    fs::copy(ring, &copy).unwrap();
+    Reader::open(&copy).unwrap().last_words().unwrap()
+}
+
+#[test]
+fn a_line_has_the_thread_that_began_it_also_in_the_place_of_another_s() {
+    let folder = Folder::new("last-thread");
+    let path = ring(&folder, 64 << 10);
+    let log = Log::open(&path).unwrap();
+    let mut kept = Kept::NOWHERE;
+    // SAFETY: no preconditions.
+    let tid = || unsafe { libc::gettid() } as u32;
+    let mut begun_by = |text: &[u8]| {
+        std::thread::scope(|scope| {
+            let begin = || {
+                kept.begin_anew();
+                assert!(log.keep(&mut kept, Level::INFO, Source::Stdout, text));
+                tid()
+            };
+            scope.spawn(begin).join().unwrap()
+        })
+    };
+    for text in [&b"the first line"[..], b"the second"] {
+        let began = begun_by(text);
+        let [words] = &kept_in_a_copy(&folder, &path)[..] else { panic!("one line") };
+        assert_eq!((&words.text[..], words.tid), (text, began));
+    }
+}
+
+#[test]
 fn a_slot_under_which_a_line_is_kept_is_not_given_back() {
     let folder = Folder::new("last-release");
     let path = ring(&folder, 64 << 10);
