@@ -7,13 +7,18 @@ use lapwing_ring::{Log, Reader};
 
 /// Appends them to the ring that `reader` reads, if it is one of ours; so every reader finds them, under sequences.
 pub fn append(reader: &Reader) {
-    if !reader.may_have_last_words() || !reader.last_words().is_ok_and(|words| !words.is_empty()) {
+    // Not to somebody else's: who owns a ring can take it away under its writers. And to look into that one costs most.
+    if !reader.is_ours().unwrap_or(false)
+        || !reader.may_have_last_words()
+        || !reader.last_words().is_ok_and(|words| !words.is_empty())
+    {
         return;
     }
-    // Not to somebody else's: who owns a ring can take it away under its writers.
-    if reader.is_ours().unwrap_or(false) {
+    if let Ok(log) = Log::open(reader.path())
+        && reader.is_of(&log)
+    {
         // What cannot be appended stays where it is, and is said.
-        let _ = Log::open(reader.path()).map(|log| log.append_last_words());
+        let _ = log.append_last_words();
     }
 }
 

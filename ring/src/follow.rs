@@ -4,6 +4,7 @@
 
 use crate::copy::Body;
 use crate::error::{Error, ReadError};
+use crate::handle::Log;
 use crate::map::{Access, Identity, Mapping};
 use crate::private::Trouble;
 use crate::reader::{Bounds, Counts, Cursor, Gap, Patience, Read, Seek};
@@ -219,6 +220,11 @@ impl Reader {
     /// The path cannot be looked at.
     pub fn is_ours(&self) -> std::io::Result<bool> {
         self.map.has_its_path_and_is_ours()
+    }
+
+    /// Does `log` append to the ring that this reads? The path may have been given to another one before it was opened.
+    pub fn is_of(&self, log: &Log) -> bool {
+        self.map.is_file_of(&log.attached.map)
     }
 
     /// Where the ring is.

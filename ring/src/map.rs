@@ -578,16 +578,26 @@ impl Mapping {
 
     /// Is this still the file of that path?
     pub(crate) fn has_its_path(&self) -> io::Result<bool> {
-        match self.path.symlink_metadata() {
-            Ok(meta) => Ok((meta.dev(), meta.ino()) == self.locks.identity()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(self.owner_at_its_path()?.is_some())
     }
 
     /// Is it, and does it belong to us?
     pub(crate) fn has_its_path_and_is_ours(&self) -> io::Result<bool> {
-        Ok(self.has_its_path()? && self.path.symlink_metadata()?.uid() == effective_uid())
+        Ok(self.owner_at_its_path()? == Some(effective_uid()))
+    }
+
+    /// Whose it is, if it is still the file of that path. One look: another file could come between two.
+    fn owner_at_its_path(&self) -> io::Result<Option<u32>> {
+        match self.path.symlink_metadata() {
+            Ok(meta) => Ok(((meta.dev(), meta.ino()) == self.locks.identity()).then_some(meta.uid())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Is it the same file?
+    pub(crate) fn is_file_of(&self, other: &Self) -> bool {
+        self.locks.identity() == other.locks.identity()
     }
 
     pub(crate) fn access(&self) -> Access {

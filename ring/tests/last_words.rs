@@ -307,6 +307,18 @@ fn in_a_copy_of_a_ring_every_line_was_the_last() {
 }
 
 #[test]
+fn who_would_append_what_he_read_finds_out_that_the_path_has_another_ring() {
+    let folder = Folder::new("last-replaced");
+    let path = ring(&folder, 64 << 10);
+    let reader = Reader::open(&path).unwrap();
+    assert!(reader.is_of(&Log::open(&path).unwrap()) && reader.is_ours().unwrap());
+    fs::rename(&path, folder.join("old")).unwrap();
+    ring(&folder, 64 << 10);
+    assert!(!reader.is_of(&Log::open(&path).unwrap()) && !reader.is_ours().unwrap());
+    assert!(reader.is_of(&Log::open(&folder.join("old")).unwrap()));
+}
+
+#[test]
 fn any_words_where_lines_are_kept_do_no_harm() {
     let folder = Folder::new("last-hostile");
     let path = ring(&folder, 64 << 10);
