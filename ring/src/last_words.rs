@@ -9,7 +9,7 @@ use crate::level::Level;
 use crate::process::{pid_of, tid};
 use crate::record::{Field, Flags, Source, Value};
 use crate::ring::Look;
-use crate::unfinished::{Holder, Left};
+use crate::unfinished::{Holder, Left, LineOf};
 use crate::writer::{Draft, Origin};
 use atomic::Ordering::Relaxed;
 
@@ -81,8 +81,7 @@ impl Log {
         let Some(i) = place else { return false };
         let from = if kept.len as usize <= text.len() { kept.len as usize } else { 0 };
         if from == 0 {
-            let generation = attached.process.generation();
-            lines.begin(i, pid_of(generation), tid(generation));
+            lines.begin(i, &self.line_of(Holder::from_bits(kept.holder)));
         }
         lines.store(i, from, text, attached.ring().clock.ticks(), (level, source));
         kept.len = text.len() as u32;
@@ -95,17 +94,23 @@ impl Log {
         if lines.places() == 0 {
             return None;
         }
-        let pid = pid_of(self.attached.process.generation());
+        let near = pid_of(self.attached.process.generation()) as usize;
         // A slot of ours stays ours as long as a line is kept under it, and shows for this line whether we live.
-        let found = self.with_lease(|attached, lease| {
-            let slot = &attached.ring().slots[lease.hold.slot];
-            let comm = slot.comm.each_ref().map(|half| half.load(Relaxed));
+        let found = self.with_lease(|_, lease| {
             let holder = Holder::new(lease.hold.slot, lease.hold.owner);
-            Ok(lines.claim(holder, pid as usize, slot.uid.load(Relaxed) as u32, comm).map(|i| (holder, i)))
+            Ok(lines.claim(holder, near).map(|i| (holder, i)))
         });
         let (holder, i) = found.ok()??;
         *kept = Kept { holder: holder.to_bits(), place: i as u32 + 1, len: 0 };
         Some(i)
+    }
+
+    /// Who we are, this thread included. `holder` has a slot of ours.
+    fn line_of(&self, holder: Holder) -> LineOf {
+        let slot = &self.attached.ring().slots[holder.slot()];
+        let generation = self.attached.process.generation();
+        let comm = slot.comm.each_ref().map(|half| half.load(Relaxed));
+        LineOf { pid: pid_of(generation), tid: tid(generation), uid: slot.uid.load(Relaxed) as u32, comm }
     }
 
     /// The line is finished: its record was appended.

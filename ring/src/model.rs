@@ -19,7 +19,7 @@ use crate::reader::{Cursor, Patience, Read, Seek};
 use crate::record::Source;
 use crate::ring::Ring;
 use crate::sync::{Atomic, weaken};
-use crate::unfinished::{Holder, Unfinished};
+use crate::unfinished::{Holder, LineOf, Unfinished};
 use crate::word::OwnerWord;
 use crate::writer::{Draft, Hold, Reservation};
 use atomic::Ordering::{Acquire, Relaxed, Release};
@@ -381,7 +381,7 @@ fn dead_writers_line_survives_its_slot() {
         let a = stage.attach(1);
         let cells = Arc::new((LineHeader::free(), [Atomic::new(0)]));
         let holder = Holder::new(a.hold.slot, a.hold.owner);
-        assert_eq!(with_lines(&cells, |lines| lines.claim(holder, 0, 0, [0; 2])), Some(0));
+        assert_eq!(with_lines(&cells, |lines| lines.claim(holder, 0)), Some(0));
         let (b, c, its) = (stage.clone(), stage.clone(), cells.clone());
         let a = spawn(move || {
             with_lines(&its, |lines| lines.store(0, 0, b"last", 0, (Level::INFO, Source::Api)));
@@ -398,6 +398,46 @@ fn dead_writers_line_survives_its_slot() {
             }
         });
         (a.join().unwrap(), b.join().unwrap());
+        c.join().unwrap()
+    });
+}
+
+/// A dead writer's line is appended by somebody who then begins one of his own in its place: a reader takes that for nobody's.
+fn living_writers_line_is_nobody_elses() {
+    const EXPECTED: &[&str] = &["last of 1", "nothing"];
+    explore(EXPECTED, || {
+        let stage = Stage::new(2, 3);
+        let (a, b) = (stage.attach(1), stage.attach(2));
+        let cells = Arc::new((LineHeader::free(), [Atomic::new(0)]));
+        let [dead, mine] = [&a, &b].map(|writer| Holder::new(writer.hold.slot, writer.hold.owner));
+        let say = |lines: &Unfinished<'_>, holder: Holder, pid: u32, text: &[u8]| {
+            assert_eq!(lines.claim(holder, 0), Some(0));
+            lines.begin(0, &LineOf { pid, tid: pid, uid: pid, comm: [pid.into(); 2] });
+            lines.store(0, 0, text, 0, (Level::INFO, Source::Api));
+        };
+        with_lines(&cells, |lines| say(lines, dead, 1, b"last"));
+        stage.die(1);
+        let (its, reader) = (cells.clone(), stage.clone());
+        let b = spawn(move || {
+            b.stage.with(|ring| {
+                with_lines(&its, |lines| {
+                    assert!(lines.take(ring, 0, mine).is_some_and(|left| left.text == b"last"));
+                    lines.free(0);
+                    say(lines, mine, 2, b"next");
+                })
+            })
+        });
+        let c = spawn(move || {
+            reader.with(|ring| {
+                with_lines(&cells, |lines| {
+                    let Some(left) = lines.left(ring, false).next() else { return "nothing".to_owned() };
+                    let of = left.of;
+                    assert_eq!((of.tid, of.uid, of.comm), (of.pid, of.pid, [of.pid.into(); 2]), "of two lines");
+                    format!("{} of {}", String::from_utf8(left.text).unwrap(), of.pid)
+                })
+            })
+        });
+        b.join().unwrap();
         c.join().unwrap()
     });
 }
@@ -480,6 +520,7 @@ const MODELS: &[(&str, fn())] = &[
     ("lapped_reader", lapped_reader),
     ("lease_is_handed_over", lease_is_handed_over),
     ("living_writer_leaves_no_hole", living_writer_leaves_no_hole),
+    ("living_writers_line_is_nobody_elses", living_writers_line_is_nobody_elses),
     ("reader_joins_midway", reader_joins_midway),
     ("released_slot_continues_its_counter", released_slot_continues_its_counter),
     ("stalled_writer_is_stepped_over", stalled_writer_is_stepped_over),
@@ -513,7 +554,9 @@ const NEEDED: &[(&str, &str)] = &[
     ("read:record", "reader_joins_midway"),
     ("hole:announce", "living_writer_leaves_no_hole"),
     ("hole:entry", "lapped_page_leaves_no_hole"),
+    ("line:anew", "living_writers_line_is_nobody_elses"),
     ("line:owner", "dead_writers_line_survives_its_slot"),
+    ("line:look", "living_writers_line_is_nobody_elses"),
     ("pool:borrow", "lease_is_handed_over"),
     ("pool:return", "lease_is_handed_over"),
 ];
@@ -565,6 +608,7 @@ tests!(
     lapped_reader,
     lease_is_handed_over,
     living_writer_leaves_no_hole,
+    living_writers_line_is_nobody_elses,
     reader_joins_midway,
     released_slot_continues_its_counter,
     stalled_writer_is_stepped_over,

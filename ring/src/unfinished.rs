@@ -113,20 +113,13 @@ impl<'m> Unfinished<'m> {
         self.texts.len().checked_div(self.headers.len()).unwrap_or(0) * 8
     }
 
-    /// Takes a free place for lines of the user `uid` and the process `comm`, one near `first` if there is a choice.
-    /// `None`: there is none.
-    pub(crate) fn claim(&self, holder: Holder, first: usize, uid: u32, comm: [u64; 2]) -> Option<usize> {
+    /// Takes a free place, one near `first` if there is a choice. `None`: there is none.
+    pub(crate) fn claim(&self, holder: Holder, first: usize) -> Option<usize> {
         let count = self.headers.len();
-        let i = (0..count).map(|i| first.wrapping_add(i) % count).find(|&i| {
+        (0..count).map(|i| first.wrapping_add(i) % count).find(|&i| {
             let cell = &self.headers[i].holder;
             cell.load(Relaxed) == 0 && cell.compare_exchange(0, holder.0, at("line:claim", Acquire), Relaxed).is_ok()
-        })?;
-        let header = &self.headers[i];
-        header.uid.store(uid.into(), Relaxed);
-        for (cell, half) in header.comm.iter().zip(comm) {
-            cell.store(half, Relaxed);
-        }
-        Some(i)
+        })
     }
 
     /// Does `holder` have any place?
@@ -138,13 +131,17 @@ impl<'m> Unfinished<'m> {
         self.headers.get(i).is_some_and(|header| header.holder.load(Relaxed) == holder.0)
     }
 
-    /// The thread `tid` of the process `pid` begins a line in place `i`.
-    pub(crate) fn begin(&self, i: usize, pid: u32, tid: u32) {
+    /// Begins a line of `of` in place `i`.
+    pub(crate) fn begin(&self, i: usize, of: &LineOf) {
         let header = &self.headers[i];
         // Who dies from here on has said nothing, rather than something of this line and something of the last.
         header.meta.store(0, Relaxed);
         fence_at("line:anew", Release);
-        header.who.store(u64::from(pid) | u64::from(tid) << 32, Relaxed);
+        header.who.store(u64::from(of.pid) | u64::from(of.tid) << 32, Relaxed);
+        header.uid.store(of.uid.into(), Relaxed);
+        for (cell, half) in header.comm.iter().zip(of.comm) {
+            cell.store(half, Relaxed);
+        }
     }
 
     /// Makes the line in place `i` `text`, which is no longer than the longest, and whose first `from` bytes it has already.
@@ -184,7 +181,10 @@ impl<'m> Unfinished<'m> {
             if holder == Holder::NOBODY || !all && holder.gone(ring).is_none() {
                 return None;
             }
-            self.load(i).filter(|_| self.is_held(i, holder))
+            let left = self.load(i)?;
+            // What somebody has begun there since shows by another holder.
+            fence_at("line:look", Acquire);
+            self.is_held(i, holder).then_some(left)
         })
     }
 

@@ -87,7 +87,6 @@ fn the_model_of_each_label_is_the_one_that_is_run() {
         "advance:pin",
         "line:claim",
         "line:free",
-        "line:anew",
         "line:text",
         "fetch:index",
         "fetch:records",
