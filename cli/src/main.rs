@@ -1,7 +1,5 @@
 //! The `lapwing` command: arguments in, calls to the other crates, an exit code out.
 
-#![forbid(unsafe_code)]
-
 mod args;
 mod check;
 mod create;
@@ -9,6 +7,7 @@ mod doctor;
 mod failure;
 mod folder;
 mod gc;
+mod inherited;
 mod kmsg;
 mod last_words;
 mod log;

@@ -4,16 +4,16 @@
 #![forbid(unsafe_code)]
 
 use crate::failure::{Failure, say};
+use crate::inherited;
 use crate::pump;
 use clap::{Args, ValueEnum};
 use lapwing_ring::{Location, Log, Purpose};
-use lapwing_writer_shim::environment::{self, Environment, Streams};
+use lapwing_writer_shim::environment::{self, Environment};
 use lapwing_writer_shim::program::{self, Obstacle};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -104,19 +104,11 @@ type Variables = Vec<(&'static str, Option<OsString>)>;
 /// Executes `lapwing run`. Comes back only if the program could not be started.
 pub fn run(args: &RunArgs) -> ExitCode {
     let (name, arguments) = args.command.split_first().expect("clap requires a command");
-    let mut command = Command::new(name);
-    command.args(arguments);
     let (started, variables) = match prepare(args, name) {
         Ok(prepared) => prepared,
         Err(failure) => return say_doctor(failure),
     };
-    for (variable, value) in variables {
-        match value {
-            Some(value) => command.env(variable, value),
-            None => command.env_remove(variable),
-        };
-    }
-    let error = command.exec();
+    let error = inherited::exec(Command::new(name).args(arguments), variables);
     if let Some(started) = started {
         started.undo();
     }
@@ -148,7 +140,7 @@ fn prepare(args: &RunArgs, name: &OsStr) -> Result<(Option<pump::Started>, Varia
         .map_err(|error| Failure::Capture(format!("the current folder: {error}")))?;
 
     // Seen before the pump takes their place: it has what goes to its transports, and the library the rest.
-    let streams = Streams::of_process();
+    let streams = inherited::streams();
     let started = match way {
         Way::Pump(_) => Some(pump::start(&ring, args)?),
         Way::Preload(_) | Way::Bare | Way::Off => None,
