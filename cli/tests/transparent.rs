@@ -5,6 +5,8 @@
 mod attributes;
 #[path = "transparent/commands.rs"]
 mod commands;
+#[path = "transparent/fuzz.rs"]
+mod fuzz;
 #[path = "transparent/stage.rs"]
 mod stage;
 

@@ -239,6 +239,17 @@ pub(crate) unsafe fn tee(fd: c_int, text: *const iovec, count: usize, written: s
     }
 }
 
+/// False where an address cannot be the program's. The kernel takes such text nevertheless if it does not look at it, as for
+/// /dev/null, and otherwise has an error to say.
+fn is_memory(text: &[iovec], mut len: usize) -> bool {
+    const ADDRESSES: std::ops::Range<usize> = 1 << 16..1 << 56;
+    text.iter().all(|piece| {
+        let now = piece.iov_len.min(len);
+        len -= now;
+        now == 0 || ADDRESSES.contains(&(piece.iov_base as usize))
+    })
+}
+
 /// # Safety
 /// As [`tee`].
 #[inline(never)]
@@ -246,6 +257,9 @@ unsafe fn copy(capture: &Capture, fd: c_int, text: *const iovec, count: usize, w
     kept_in(|| {
         // SAFETY: the caller's promise.
         let text = unsafe { std::slice::from_raw_parts(text, count) };
+        if !is_memory(text, written) {
+            return None;
+        }
         // SAFETY: the caller's promise.
         unsafe { capture.record(fd, text, written) }
     });
@@ -257,13 +271,16 @@ unsafe fn copy(capture: &Capture, fd: c_int, text: *const iovec, count: usize, w
 /// As [`divert`].
 #[inline(never)]
 unsafe fn take(capture: &Capture, fd: c_int, text: *const iovec, count: usize) -> Option<ssize_t> {
-    if !(1..=libc::UIO_MAXIOV as usize).contains(&count) {
+    if !(1..=libc::UIO_MAXIOV as usize).contains(&count) || text.is_null() {
         return None;
     }
     kept_in(|| {
         // SAFETY: the caller's promise.
         let text = unsafe { std::slice::from_raw_parts(text, count) };
         let len = text.iter().try_fold(0, |sum: ssize_t, piece| sum.checked_add_unsigned(piece.iov_len))?;
+        if !is_memory(text, len as usize) {
+            return None;
+        }
         // SAFETY: the caller's promise.
         unsafe { capture.record(fd, text, len as usize) }?;
         Some(len)
