@@ -3,6 +3,8 @@
 
 #[path = "transparent/attributes.rs"]
 mod attributes;
+#[path = "transparent/by_hand.rs"]
+mod by_hand;
 #[path = "transparent/commands.rs"]
 mod commands;
 #[path = "transparent/fuzz.rs"]

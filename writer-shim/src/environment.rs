@@ -11,8 +11,11 @@ use std::path::PathBuf;
 /// The ring's path, absolute.
 pub use lapwing_ring::RING_VARIABLE as RING;
 /// What the program's standard output and standard error were open on: `out=<dev>:<ino>,err=<dev>:<ino>`, decimal; the
-/// part of a closed one is left out. Without it nothing is captured.
+/// part of a closed one is left out. Where it is missing, the first program takes its own, unless they are files, and sets
+/// it; [`ANY_STREAM`] has it take them whatever they are. Where it is empty, nothing is captured.
 pub const STREAM: &str = "LAPWING_STREAM";
+/// A value of [`STREAM`].
+pub const ANY_STREAM: &str = "any";
 /// `1`: what is captured goes to the ring only.
 pub const QUIET: &str = "LAPWING_QUIET";
 /// `line`: standard output is flushed at every line though it is no terminal; `keep`: it stays as the program has it.
@@ -114,7 +117,7 @@ impl Environment {
         ]
     }
 
-    /// Reads the variables through `get`. `None`: nothing is to be captured.
+    /// Reads the variables through `get`. `None`: they are not complete, or nothing is to be captured.
     pub fn read(get: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         let ring = PathBuf::from(get(RING)?);
         let streams = Streams::parse(get(STREAM)?.to_str()?)?;

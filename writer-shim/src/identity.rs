@@ -31,6 +31,26 @@ impl Sort {
     pub const ALL: [Self; 4] = [Self::Device, Self::File, Self::Pipe, Self::Socket];
 }
 
+fn stat(fd: RawFd) -> Option<libc::stat> {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: room for the answer; any number may be asked for.
+    if unsafe { libc::fstat(fd, stat.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: the call succeeded, so the answer is there.
+    Some(unsafe { stat.assume_init() })
+}
+
+/// Is `fd` open on what somebody may be reading now: a terminal or another device, a pipe, a socket? Files are not, nor is
+/// /dev/null: whoever redirects there wants data, or nothing.
+pub fn is_for_a_reader(fd: RawFd) -> bool {
+    const NULL: libc::dev_t = libc::makedev(1, 3);
+    stat(fd).is_some_and(|stat| match stat.st_mode & libc::S_IFMT {
+        libc::S_IFCHR => stat.st_rdev != NULL,
+        kind => kind == libc::S_IFIFO || kind == libc::S_IFSOCK,
+    })
+}
+
 impl FileId {
     /// What `fd` is open on; `None` if it is closed. One system call, safe in a signal handler; changes errno when it fails.
     pub fn of_fd(fd: RawFd) -> Option<Self> {
@@ -39,13 +59,7 @@ impl FileId {
 
     /// As [`FileId::of_fd`], and what sort of file it is.
     pub fn and_sort_of_fd(fd: RawFd) -> Option<(Self, Sort)> {
-        let mut stat = MaybeUninit::<libc::stat>::uninit();
-        // SAFETY: room for the answer; any number may be asked for.
-        if unsafe { libc::fstat(fd, stat.as_mut_ptr()) } != 0 {
-            return None;
-        }
-        // SAFETY: the call succeeded, so the answer is there.
-        let stat = unsafe { stat.assume_init_ref() };
+        let stat = stat(fd)?;
         let sort = match stat.st_mode & libc::S_IFMT {
             libc::S_IFREG => Sort::File,
             libc::S_IFIFO => Sort::Pipe,

@@ -18,6 +18,11 @@ pub fn lapwing() -> &'static str {
     env!("CARGO_BIN_EXE_lapwing")
 }
 
+/// The library that belongs to this build.
+pub fn library() -> PathBuf {
+    Path::new(lapwing()).with_file_name("deps").join("liblapwing_preload.so")
+}
+
 /// How a command ended and what it printed.
 #[derive(Clone, PartialEq)]
 pub struct End {
@@ -96,7 +101,12 @@ impl Stage {
 
     /// The records of the ring that captured programs made, from the first one on; none may be missing.
     pub fn records(&self) -> Vec<(Source, Flags, String)> {
-        let mut reader = Reader::open(&self.ring()).unwrap();
+        Self::records_of(&self.ring())
+    }
+
+    /// As [`Stage::records`], of another ring.
+    pub fn records_of(ring: &Path) -> Vec<(Source, Flags, String)> {
+        let mut reader = Reader::open(ring).unwrap();
         let mut records = Vec::new();
         loop {
             match reader.next().unwrap() {
@@ -187,11 +197,12 @@ pub fn compiled(compiler: &str, name: &str, source: &str, options: &[&str]) -> O
         let mine = binary.with_extension(std::process::id().to_string());
         let language = if compiler == "g++" { "c++" } else { "c" };
         let mut command = Command::new(compiler);
-        command.args(["-x", language, "-w", "-o"]).arg(&mine).arg("-").args(options).stdin(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command.args(["-x", language, "-w", "-o"]).arg(&mine).args(["-", "-x", "none"]).args(options);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(source.as_bytes()).unwrap();
-        if !child.wait().unwrap().success() {
-            println!("skipped: {compiler} {options:?} makes no {name}");
+        let output = child.wait_with_output().unwrap();
+        if !output.status.success() {
+            println!("skipped: {compiler} {options:?} makes no {name}: {}", String::from_utf8_lossy(&output.stderr));
             return None;
         }
         fs::rename(&mine, &binary).unwrap();

@@ -1,7 +1,8 @@
 //! The LD_PRELOAD library: hooks and nothing else.
 //!
 //! `lapwing run` preloads it into a program; what the program writes to its standard output and standard error then goes
-//! into the ring too, and so does what it logs. `start` decides once whether there is anything to do. `hooks`, `move_hooks`,
+//! into the ring too, and so does what it logs. `start` decides once whether there is anything to do,
+//! `by_hand` where there was no `lapwing run` to say what. `hooks`, `move_hooks`,
 //! `print_hooks` and `stdio` are what the program calls instead of its C library when it writes, `descriptors` and `programs`
 //! when it changes its descriptors, ends or starts others. `capture` and `moves` make records, `files` knows what the
 //! descriptors are open on, `state` is the memory that a forked child has anew; `inherit` is what a program that is started
@@ -19,6 +20,7 @@
 // Elsewhere syslog(3), dprintf(3) and execl(3) are not hooked.
 #![cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 
+mod by_hand;
 mod calls;
 mod capture;
 mod coarse;

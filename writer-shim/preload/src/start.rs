@@ -4,7 +4,7 @@
 use crate::capture::{Capture, end, introduce};
 use crate::inherit::Legacy;
 use crate::state::State;
-use crate::{coarse, real, sockets, stdio};
+use crate::{by_hand, coarse, real, sockets, stdio};
 use lapwing_ring::Log;
 use lapwing_writer_shim::calm::apart;
 use lapwing_writer_shim::environment::{Buffer, Environment};
@@ -47,12 +47,12 @@ extern "C" fn after_fork() {
 /// Everything that may allocate or take a lock happens here, before the program has a second thread. Nothing to do, or
 /// anything missing: the hooks pass everything on.
 fn start() -> Option<()> {
-    let environment = Environment::read(|name| std::env::var_os(name))?;
-    if is_lapwing() {
+    if is_lapwing() || is_privileged() {
         return None;
     }
     // A panic of ours is nobody's business; without this it would be printed.
     std::panic::set_hook(Box::new(|_| {}));
+    let environment = Environment::read(|name| std::env::var_os(name)).or_else(by_hand::decide)?;
     // The mapping outlives the descriptor, so that a program may close everything it does not know.
     let log = Log::open(&environment.ring).ok()?;
     if log.is_full_of_lines() {
@@ -97,6 +97,12 @@ fn is_lapwing() -> bool {
     // SAFETY: the kernel put the name of the program there, NUL-terminated, for as long as it runs.
     let name = unsafe { CStr::from_ptr(name) }.to_bytes();
     name.rsplit(|&byte| byte == b'/').next() == Some(b"lapwing")
+}
+
+/// Does the program run with rights that whoever set its environment does not have?
+fn is_privileged() -> bool {
+    // SAFETY: only looks up a table.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
 /// What a program has printed is then out when it dies. Terminals have it so anyway.
