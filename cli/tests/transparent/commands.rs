@@ -274,7 +274,7 @@ pub const OTHERS: &[Case] = &[
     sh("readelf -h /bin/ls; nm -D /bin/ls | head -3; objdump -f /bin/ls; readelf /nowhere").needs(&["readelf", "nm", "objdump"]),
     sh("echo 'int main(void) { return f(; }' > a.c; cc a.c; echo $?; echo 'int x = 1;' | cpp -P; cc --version | head -1").needs(&["cc", "cpp"]),
     sh("file /bin/ls /etc/passwd /nowhere; file -S /bin/sh").needs(&["file"]),
-    sh("zsh -c 'echo a; print -u2 b; (exit 3); echo $?; (echo c) > >(tr c C)'").needs(&["zsh"]).loud(),
+    sh("zsh -c 'echo a; print -u2 b; (exit 3); echo $?; (echo c) > >(tr c C)'").needs(&["zsh"]),
     sh("ruby -e 'puts 1; warn 2; $stdout.write(3); raise \"x\"'").needs(&["ruby"]),
     sh("lua -e 'print(1) io.stderr:write(\"2\\n\") error(\"x\")'").needs(&["lua"]),
     sh("php -r 'echo 1; error_log(\"x\"); exit(3);'").needs(&["php"]),

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 use crate::capture::{Capture, found};
+use crate::confine;
 use crate::real;
 use lapwing_writer_shim::calm::{apart, errno, set_errno};
 use lapwing_writer_shim::identity::{FileId, Sort};
@@ -28,6 +29,10 @@ type Moved = Result<usize, Failed>;
 /// As sendfile(2).
 pub(crate) unsafe fn sendfile(to: c_int, from: c_int, at: *mut off64_t, len: usize) -> Option<ssize_t> {
     let capture = capture_of(to)?;
+    // The real call refuses it.
+    if !is_at_end_of_none(to) {
+        return None;
+    }
     let carry = || match FileId::and_sort_of_fd(from) {
         // SAFETY: the caller's promise.
         Some((_, Sort::File)) => unsafe { carry(capture, from, at, to, ptr::null_mut(), len) },
@@ -123,17 +128,18 @@ pub(crate) fn tee(from: c_int, to: c_int, len: usize, flags: c_uint) -> Option<s
 pub(crate) fn is_writable(fd: c_int) -> bool {
     // SAFETY: any number may be asked for.
     Capture::get().is_some()
+        && !confine::is_on()
         && unsafe { libc::syscall(libc::SYS_fcntl, fd, libc::F_GETFL) } as c_int & libc::O_ACCMODE != 0
 }
 
-/// Is it not open for appending only? To such a file nothing is copied by range.
+/// Is it not open for appending only? To such a descriptor nothing is copied by range, nor sent.
 fn is_at_end_of_none(fd: c_int) -> bool {
     // SAFETY: any number may be asked for.
     unsafe { libc::syscall(libc::SYS_fcntl, fd, libc::F_GETFL) as c_int & libc::O_APPEND == 0 }
 }
 
 fn capture_of(fd: c_int) -> Option<&'static Capture> {
-    let capture = Capture::get()?;
+    let capture = Capture::get().filter(|_| !confine::is_on())?;
     found(fd).is_some().then_some(capture)
 }
 
