@@ -11,6 +11,8 @@ mod commands;
 mod fuzz;
 #[path = "transparent/stage.rs"]
 mod stage;
+#[path = "transparent/surroundings.rs"]
+mod surroundings;
 
 use commands::{Case, Mask};
 use stage::{End, Stage, compiled, have};

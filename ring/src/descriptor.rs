@@ -2,6 +2,7 @@
 //! and may be interposed. Nothing here allocates, so all of it may run in a signal handler.
 #![allow(unsafe_code)]
 
+use crate::process::is_confined;
 use std::ffi::CStr;
 
 /// An open descriptor, closed when it goes out of scope.
@@ -11,6 +12,9 @@ pub(crate) struct Descriptor(libc::c_int);
 impl Descriptor {
     /// Opens `path` without following a link, waiting for anybody, or passing it on through exec.
     pub(crate) fn open(path: &CStr, flags: libc::c_int) -> Option<Self> {
+        if is_confined() {
+            return None;
+        }
         let flags = flags | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
         // SAFETY: a NUL-terminated path.
         let fd = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0) };

@@ -10,7 +10,7 @@ use crate::liveness::owner_word;
 use crate::lock::{SlotLock, Taken};
 use crate::map::{Identity, Mapping};
 use crate::pool::{Borrowed, Lease, Pool};
-use crate::process::{ForkPage, KeepErrno, comm, effective_uid, pid_of, place, set_place, tid};
+use crate::process::{ForkPage, KeepErrno, comm, confine, effective_uid, is_confined, pid_of, place, set_place, tid};
 use crate::ring::Ring;
 use crate::unfinished::Holder;
 use crate::writer::{Draft, Hold, Origin};
@@ -241,6 +241,10 @@ impl Log {
         let first = place(generation) as usize;
         let (i, mut lease) = match self.pool.borrow_place(generation, first) {
             Some(Borrowed::Lease(i, lease)) => (i, lease),
+            Some(Borrowed::Vacant(i)) if is_confined() => {
+                self.pool.vacate(i);
+                return Err(AppendError::PoolBusy { size: self.pool.size() });
+            }
             Some(Borrowed::Vacant(i)) => match attached.claim() {
                 Ok(lease) => (i, lease),
                 Err(error) => {
@@ -274,9 +278,30 @@ impl Log {
         self.attached.map.trouble().is_some()
     }
 
+    /// Claims as many slots as `appends` at once need, and makes no system call in this process any more from here on: for
+    /// one that is about to be killed (seccomp) for each that it does not need itself. Further appends at once are refused,
+    /// new threads have the tid 0, who is dead is not found out, and the slots are not given back. A child of a fork must not
+    /// append.
+    pub fn confine(&self, appends: usize) {
+        self.hold_at_once(appends);
+        confine();
+    }
+
+    fn hold_at_once(&self, left: usize) {
+        if left != 0 {
+            let _ = self.with_lease(|_, _| {
+                self.hold_at_once(left - 1);
+                Ok(())
+            });
+        }
+    }
+
     /// Gives the slots of this process back, but for those under which an unfinished line is [kept](Log::keep): they show
     /// that whoever will finish it lives. Appending claims new ones.
     pub fn release(&self) {
+        if is_confined() {
+            return;
+        }
         let lines = self.attached.map.lines();
         self.pool.drain(self.attached.process.generation(), |lease| {
             if lines.has_any(Holder::new(lease.hold.slot, lease.hold.owner)) {
@@ -291,6 +316,9 @@ impl Log {
 impl Drop for Log {
     /// Gives all slots back. A line that is still kept is left behind, since nobody can finish it any more.
     fn drop(&mut self) {
+        if is_confined() {
+            return;
+        }
         let lines = self.attached.map.lines();
         self.pool.drain(self.attached.process.generation(), |lease| {
             // Whoever has the slot next may be this process again, and would pass for the holder.

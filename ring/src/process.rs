@@ -21,6 +21,17 @@ pub(crate) struct ForkPage {
     start: Atomic<u64>,
 }
 
+/// Set for good: no system call is made any more, see [`Log::confine`](crate::Log::confine). A child inherits it.
+static CONFINED: Atomic<bool> = Atomic::new(false);
+
+pub(crate) fn confine() {
+    CONFINED.store(true, Relaxed);
+}
+
+pub(crate) fn is_confined() -> bool {
+    CONFINED.load(Relaxed)
+}
+
 static PAGE: OnceLock<&'static ForkPage> = OnceLock::new();
 
 /// This process, as it is now.
@@ -150,8 +161,12 @@ pub(crate) fn tid(generation: u64) -> u32 {
 #[cold]
 #[inline(never)]
 fn meet(generation: u64) -> u32 {
-    // SAFETY: gettid has no preconditions.
-    let tid = unsafe { libc::gettid() } as u32;
+    let tid = match is_confined() {
+        // It may not even ask who it is.
+        true => 0,
+        // SAFETY: gettid has no preconditions.
+        false => unsafe { libc::gettid() as u32 },
+    };
     TID.set(tid);
     PLACE.set(0);
     // A signal handler that comes in between must not find the generation without the rest.
@@ -219,7 +234,7 @@ pub(crate) enum Probe {
 }
 
 pub(crate) fn probe(pid: u32) -> Probe {
-    if pid == 0 || pid > i32::MAX as u32 {
+    if pid == 0 || pid > i32::MAX as u32 || is_confined() {
         return Probe::Unknown;
     }
     // SAFETY: signal 0 is never sent; the pid is positive, so no group is meant.
@@ -235,6 +250,9 @@ pub(crate) fn probe(pid: u32) -> Probe {
 
 /// Is the /proc we see the one of our own pid namespace?
 pub(crate) fn proc_is_ours(pid: u32) -> bool {
+    if is_confined() {
+        return false;
+    }
     let mut buf = [0; 32];
     // SAFETY: a NUL-terminated path and a buffer with its length.
     let n = unsafe { libc::readlink(c"/proc/self".as_ptr(), buf.as_mut_ptr().cast(), buf.len()) };

@@ -1,6 +1,7 @@
 //! From what a program writes to records in the ring.
 #![allow(unsafe_code)]
 
+use crate::confine;
 use crate::copied;
 use crate::inherit::Legacy;
 use crate::state::{Held, State};
@@ -35,6 +36,11 @@ impl Capture {
     /// Turns the hooks on.
     pub(crate) fn publish(self) {
         CAPTURE.store(Box::into_raw(Box::new(self)), Release);
+    }
+
+    /// Turns the hooks off, for good.
+    pub(crate) fn turn_off() {
+        CAPTURE.store(ptr::null_mut(), Release);
     }
 
     /// `None`: nothing is captured in this process.
@@ -127,6 +133,10 @@ impl Capture {
 
     /// Before this image ends: unfinished lines go out, and the ring's slots go back.
     fn leave(&self) {
+        // What is unfinished is found as last words.
+        if confine::is_on() {
+            return;
+        }
         // What a vfork child has changed about its descriptors must not be taken for its parent's.
         self.state.files.forget_all();
         if !self.state.is_ours() {
@@ -291,7 +301,7 @@ unsafe fn take(capture: &Capture, fd: c_int, text: *const iovec, count: usize) -
 ///
 /// A vfork child shares our memory. Were it the first to append, the ring would take its pid for that of this process.
 pub(crate) fn introduce() {
-    if let Some(capture) = Capture::get() {
+    if let Some(capture) = Capture::get().filter(|_| !confine::is_on()) {
         apart(|| {
             capture.state.claim();
             // Gives nothing back, there is nothing yet; but asks who we are.

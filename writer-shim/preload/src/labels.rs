@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::capture::Capture;
+use crate::confine;
 use lapwing_ring::{Draft, Field, Flags, Level, Log, Source, Value};
 use lapwing_writer_shim::journal::OTHERS;
 use lapwing_writer_shim::lines::{limit_for, pieces};
@@ -58,6 +59,9 @@ impl<'a> Labels<'a> {
 impl Capture {
     /// Appends a text, in as many records as it takes: all have the tag, the first one has the other fields.
     pub(crate) fn log(&self, source: Source, level: Level, labels: &Labels<'_>, text: &[u8], end: Flags) {
+        if confine::is_on() && !self.state.is_claimed() {
+            return;
+        }
         // For children made without the C library's fork.
         self.state.claim();
         let limit = limit_for(self.log.max_body() - labels.bytes);

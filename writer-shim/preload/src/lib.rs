@@ -2,7 +2,8 @@
 //!
 //! `lapwing run` preloads it into a program; what the program writes to its standard output and standard error then goes
 //! into the ring too, and so does what it logs. `start` decides once whether there is anything to do,
-//! `by_hand` where there was no `lapwing run` to say what. `hooks`, `move_hooks`,
+//! `by_hand` where there was no `lapwing run` to say what; `room` and `sanitizers` are about programs that could not bear us,
+//! `confine` about those that may make no system calls of ours. `hooks`, `move_hooks`,
 //! `print_hooks` and `stdio` are what the program calls instead of its C library when it writes, `descriptors` and `programs`
 //! when it changes its descriptors, ends or starts others. `capture` and `moves` make records, `files` knows what the
 //! descriptors are open on, `state` is the memory that a forked child has anew; `inherit` is what a program that is started
@@ -24,6 +25,7 @@ mod by_hand;
 mod calls;
 mod capture;
 mod coarse;
+mod confine;
 mod copied;
 mod datagrams;
 mod descriptors;
@@ -39,6 +41,8 @@ mod moves;
 mod print_hooks;
 mod programs;
 mod real;
+mod room;
+mod sanitizers;
 mod smashed;
 mod sockets;
 mod start;

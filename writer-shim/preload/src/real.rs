@@ -6,7 +6,8 @@
 
 use crate::va_list::VaList;
 use libc::{
-    c_char, c_int, c_uint, c_void, iovec, mmsghdr, msghdr, off64_t, pid_t, size_t, sockaddr, socklen_t, ssize_t,
+    c_char, c_int, c_uint, c_ulong, c_void, iovec, mmsghdr, msghdr, off64_t, pid_t, size_t, sockaddr, socklen_t,
+    ssize_t,
 };
 use libc::{posix_spawn_file_actions_t as Actions, posix_spawnattr_t as Attributes};
 use std::ffi::CStr;
@@ -91,6 +92,7 @@ reals! {
     FREOPEN = c"freopen": fn(*const c_char, *const c_char, *mut libc::FILE) -> *mut libc::FILE;
     FREOPEN64 = c"freopen64": fn(*const c_char, *const c_char, *mut libc::FILE) -> *mut libc::FILE;
     EXIT = c"_exit": fn(c_int) -> !;
+    PRCTL = c"prctl": fn(c_int, c_ulong, c_ulong, c_ulong, c_ulong) -> c_int;
     EXECVE = c"execve": fn(*const c_char, Strings, Strings) -> c_int;
     EXECVP = c"execvp": fn(*const c_char, Strings) -> c_int;
     EXECVPE = c"execvpe": fn(*const c_char, Strings, Strings) -> c_int;

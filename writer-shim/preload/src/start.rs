@@ -4,7 +4,7 @@
 use crate::capture::{Capture, end, introduce};
 use crate::inherit::Legacy;
 use crate::state::State;
-use crate::{by_hand, coarse, real, sockets, stdio};
+use crate::{by_hand, coarse, confine, real, room, sockets, stdio};
 use lapwing_ring::Log;
 use lapwing_writer_shim::calm::apart;
 use lapwing_writer_shim::environment::{Buffer, Environment};
@@ -31,6 +31,7 @@ unsafe extern "C" {
 extern "C" fn construct() {
     apart(|| {
         real::find_all();
+        confine::find();
         start();
     });
 }
@@ -53,6 +54,9 @@ fn start() -> Option<()> {
     // A panic of ours is nobody's business; without this it would be printed.
     std::panic::set_hook(Box::new(|_| {}));
     let environment = Environment::read(|name| std::env::var_os(name)).or_else(by_hand::decide)?;
+    if !room::is_enough_for(&environment.ring) {
+        return None;
+    }
     // The mapping outlives the descriptor, so that a program may close everything it does not know.
     let log = Log::open(&environment.ring).ok()?;
     if log.is_full_of_lines() {

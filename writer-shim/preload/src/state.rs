@@ -6,6 +6,7 @@
 //! pid to find out.
 #![allow(unsafe_code)]
 
+use crate::confine;
 use crate::files::Files;
 use lapwing_ring::Kept;
 use lapwing_writer_shim::environment::Stream;
@@ -73,6 +74,11 @@ impl State {
         }
     }
 
+    /// Is it written down? Not so in a forked child that has recorded nothing.
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.pid.load(Relaxed) != 0
+    }
+
     /// Is this memory our own? False where nothing was recorded yet, and in a vfork child. A system call.
     pub(crate) fn is_ours(&self) -> bool {
         self.pid.load(Relaxed) == getpid()
@@ -81,7 +87,7 @@ impl State {
     /// Is this a vfork child, in its parent's memory? A system call.
     pub(crate) fn is_borrowed(&self) -> bool {
         let pid = self.pid.load(Relaxed);
-        pid != 0 && pid != getpid()
+        pid != 0 && !confine::is_on() && pid != getpid()
     }
 
     /// The stream's unfinished line, unless somebody is at it right now: another thread, or whom a signal interrupted.
