@@ -7,6 +7,8 @@ mod attributes;
 mod by_hand;
 #[path = "transparent/commands.rs"]
 mod commands;
+#[path = "transparent/failing.rs"]
+mod failing;
 #[path = "transparent/fuzz.rs"]
 mod fuzz;
 #[path = "transparent/stage.rs"]

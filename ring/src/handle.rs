@@ -278,6 +278,11 @@ impl Log {
         self.attached.map.trouble().is_some()
     }
 
+    /// Is there a slot for this process, or can one be claimed? If not, that counts as a refused record.
+    pub fn can_append(&self) -> bool {
+        self.with_lease(|_, _| Ok(())).map_err(|error| self.attached.refuse(error)).is_ok()
+    }
+
     /// Claims as many slots as `appends` at once need, and makes no system call in this process any more from here on: for
     /// one that is about to be killed (seccomp) for each that it does not need itself. Further appends at once are refused,
     /// new threads have the tid 0, who is dead is not found out, and the slots are not given back. A child of a fork must not

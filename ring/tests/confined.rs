@@ -11,6 +11,7 @@ fn a_confined_process_appends_with_the_slots_that_it_has() {
     let path = folder.join("ring");
     Create::new().size(1 << 20).create(&path).unwrap();
     let log = Log::open(&path).unwrap();
+    assert!(log.can_append());
     log.confine(2);
     for seq in 0..3 {
         assert_eq!(log.append(Level::INFO, b"text").unwrap(), seq);
@@ -38,6 +39,7 @@ fn a_confined_process_appends_with_the_slots_that_it_has() {
     assert_eq!(reader.stat().unwrap().writers.len(), 2, "what takes a system call is not done");
     let other = Log::open(&path);
     if let Ok(other) = other {
+        assert!(!other.can_append());
         assert!(matches!(other.append(Level::INFO, b"no slot"), Err(AppendError::PoolBusy { .. })));
     }
     std::fs::remove_dir_all(folder).unwrap();

@@ -72,7 +72,7 @@ impl Capture {
         let mut finished = false;
         let mut sink = |text: &[&[u8]], level, flags| {
             finished = true;
-            self.append(stream, text, level, flags);
+            self.append(stream, Some(fd), text, level, flags);
         };
         let ending = self.is_ending.load(Relaxed);
         if let [line] = text
@@ -125,10 +125,17 @@ impl Capture {
         self.log.keep(kept, line.level(), source(stream), line.text());
     }
 
-    fn append(&self, stream: Stream, text: &[&[u8]], level: Level, flags: Flags) {
+    /// `fd`: where it goes if the ring alone was to have it and refuses it.
+    fn append(&self, stream: Stream, fd: Option<c_int>, text: &[&[u8]], level: Level, flags: Flags) {
         let source = source(stream);
         // The ring counts what it refuses; there is nobody else to tell.
-        let _ = self.log.append_slices(&Draft { level, source, flags, fields: &[] }, text);
+        let is_accepted = self.log.append_slices(&Draft { level, source, flags, fields: &[] }, text).is_ok();
+        if self.quiet {
+            self.state.set_accepted(is_accepted);
+            if let (false, Some(fd)) = (is_accepted, fd) {
+                self.hand_on(fd, text, flags);
+            }
+        }
     }
 
     /// Before this image ends: unfinished lines go out, and the ring's slots go back.
@@ -144,7 +151,8 @@ impl Capture {
         }
         for stream in [Stream::Out, Stream::Err] {
             if let Some(mut unfinished) = self.state.unfinished(stream, self.limit) {
-                Lines::flush(&mut unfinished, |text, level, flags| self.append(stream, text, level, flags));
+                let fd = if self.quiet { self.descriptor_of(stream) } else { None };
+                Lines::flush(&mut unfinished, |text, level, flags| self.append(stream, fd, text, level, flags));
                 self.keep(stream, &mut unfinished, true);
             }
         }
@@ -288,7 +296,7 @@ unsafe fn take(capture: &Capture, fd: c_int, text: *const iovec, count: usize) -
         // SAFETY: the caller's promise.
         let text = unsafe { std::slice::from_raw_parts(text, count) };
         let len = text.iter().try_fold(0, |sum: ssize_t, piece| sum.checked_add_unsigned(piece.iov_len))?;
-        if !is_memory(text, len as usize) {
+        if !is_memory(text, len as usize) || !capture.is_accepted(fd) {
             return None;
         }
         // SAFETY: the caller's promise.

@@ -41,6 +41,7 @@ mod moves;
 mod print_hooks;
 mod programs;
 mod real;
+mod refused;
 mod room;
 mod sanitizers;
 mod smashed;

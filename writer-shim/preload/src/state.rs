@@ -29,6 +29,8 @@ const BUFFER: usize = 64 << 10;
 pub(crate) struct State {
     /// The process whose state this is; 0 before its first record. A vfork child, which shares this memory, has another.
     pid: AtomicU32,
+    /// Has the ring taken the last record of this process?
+    accepted: AtomicBool,
     pub(crate) files: Files,
     /// The two streams', then the spare ones.
     assemblies: [Assembly; 2 + SPARE],
@@ -79,6 +81,18 @@ impl State {
         self.pid.load(Relaxed) != 0
     }
 
+    #[inline]
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.accepted.load(Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set_accepted(&self, is: bool) {
+        if self.accepted.load(Relaxed) != is {
+            self.accepted.store(is, Relaxed);
+        }
+    }
+
     /// Is this memory our own? False where nothing was recorded yet, and in a vfork child. A system call.
     pub(crate) fn is_ours(&self) -> bool {
         self.pid.load(Relaxed) == getpid()
@@ -117,6 +131,7 @@ impl State {
 extern "C" fn wipe_after_fork() {
     if let Some(state) = State::get() {
         state.pid.store(0, Relaxed);
+        state.accepted.store(false, Relaxed);
         state.files.forget_all();
         for assembly in &state.assemblies {
             // A thread of our parent may have been at it: what it left is cleared by whoever holds it next.
