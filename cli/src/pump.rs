@@ -6,6 +6,8 @@ use crate::failure::Failure;
 use crate::run::{self, RunArgs};
 use clap::Args;
 use lapwing_ring::Source;
+use lapwing_writer_shim::environment::Streams;
+use lapwing_writer_shim::identity::FileId;
 use lapwing_writer_shim::pump::{self, Job, Program, Tap, Transport};
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -43,21 +45,25 @@ pub fn serve(args: PumpArgs) -> ! {
 }
 
 /// Puts the pump between the program that this process becomes and its output.
-pub fn start(ring: &Path, args: &RunArgs) -> Result<Started, Failure> {
+pub fn start(ring: &Path, args: &RunArgs, streams: &Streams, spares_terminals: bool) -> Result<Started, Failure> {
     let variables: Vec<_> = env::vars_os().map(|(_, value)| value).collect();
     let words = || args.command.iter().chain(&variables).map(OsStr::new);
-    let tap = |fd, source| {
+    let tap = |fd, source, id: Option<FileId>| {
+        id?;
         let transport = match args.pump {
             None => pump::transport_for(fd, words()),
+
             Some(run::Pump::Pipe) => Transport::Pipe,
             Some(run::Pump::Socket) => Transport::Socket,
             Some(run::Pump::Pty) => Transport::Pty,
         };
-        Some(Tap { transport, source })
+        (!spares_terminals || transport != Transport::Pty).then_some(Tap { transport, source })
     };
-    let (out, err) = (tap(1, Source::Stdout), tap(2, Source::Stderr));
+    let (out, err) = (tap(1, Source::Stdout, streams.out), tap(2, Source::Stderr, streams.err));
     // In the ring alone nobody sees an order between the two.
-    let joined = pump::is_one_stream() && (!args.quiet || out.is_some_and(|tap| tap.transport == Transport::Pty));
+    let joined = streams.out == streams.err
+        && pump::is_one_stream()
+        && (!args.quiet || out.is_some_and(|tap| tap.transport == Transport::Pty));
     let program = Program::this(&args.command[0]);
     launch(ring, args.quiet, program, [out, if joined { None } else { err }], joined)
 }

@@ -86,7 +86,10 @@ enum Way {
     /// Not at all, and without our library.
     Bare,
     Preload(OsString),
-    Pump(Preload),
+    Pump {
+        preload: Preload,
+        spares_terminals: bool,
+    },
 }
 
 /// What becomes of LD_PRELOAD for a program that is not captured by it.
@@ -142,16 +145,16 @@ fn prepare(args: &RunArgs, name: &OsStr) -> Result<(Option<pump::Started>, Varia
     // Seen before the pump takes their place: it has what goes to its transports, and the library the rest.
     let streams = inherited::streams();
     let started = match way {
-        Way::Pump(_) => Some(pump::start(&ring, args)?),
+        Way::Pump { spares_terminals, .. } => Some(pump::start(&ring, args, &streams, spares_terminals)?),
         Way::Preload(_) | Way::Bare | Way::Off => None,
     };
     let preload = match way {
-        Way::Preload(preload) | Way::Pump(Preload::Set(preload)) => preload,
-        Way::Bare | Way::Pump(Preload::WithoutOurs) => {
+        Way::Preload(preload) | Way::Pump { preload: Preload::Set(preload), .. } => preload,
+        Way::Bare | Way::Pump { preload: Preload::WithoutOurs, .. } => {
             let others = library().ok().map(|library| without_library(env::var_os(LD_PRELOAD), &library));
             return Ok((started, others.map(|others| (LD_PRELOAD, others)).into_iter().collect()));
         }
-        Way::Pump(Preload::Kept) | Way::Off => return Ok((started, Vec::new())),
+        Way::Pump { preload: Preload::Kept, .. } | Way::Off => return Ok((started, Vec::new())),
     };
     let buffer = match args.buffer {
         Buffer::Line => environment::Buffer::Line,
@@ -173,7 +176,7 @@ fn way(args: &RunArgs, name: &OsStr) -> Result<Way, Failure> {
     }
     match args.capture {
         Capture::Off => Ok(Way::Off),
-        Capture::Pump => Ok(Way::Pump(left_alone(obstacle()))),
+        Capture::Pump => Ok(Way::Pump { preload: left_alone(obstacle()), spares_terminals: false }),
         Capture::Preload => {
             if let Some(obstacle) = obstacle() {
                 say(format_args!("{}: {obstacle}, so what it prints itself will not be in the ring", name.display()));
@@ -183,13 +186,18 @@ fn way(args: &RunArgs, name: &OsStr) -> Result<Way, Failure> {
             }
             preload().map(Way::Preload).map_err(Failure::Capture)
         }
-        Capture::Auto => Ok(match (preload(), obstacle()) {
-            (Ok(preload), None) if args.pump.is_none() => Way::Preload(preload),
-            (Ok(preload), Some(obstacle)) if args.pump.is_none() && !obstacle.minds_a_library() => {
-                Way::Pump(Preload::Set(preload))
-            }
-            (_, obstacle) => Way::Pump(left_alone(obstacle)),
-        }),
+        Capture::Auto => {
+            let (preload, obstacle) = (preload(), obstacle());
+            let is_free = args.pump.is_none();
+            let spares_terminals = is_free && obstacle.is_some_and(Obstacle::is_privileged);
+            Ok(match (preload, obstacle) {
+                (Ok(preload), None) if is_free => Way::Preload(preload),
+                (Ok(preload), Some(obstacle)) if is_free && !obstacle.minds_a_library() => {
+                    Way::Pump { preload: Preload::Set(preload), spares_terminals }
+                }
+                (_, obstacle) => Way::Pump { preload: left_alone(obstacle), spares_terminals },
+            })
+        }
     }
 }
 

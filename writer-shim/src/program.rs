@@ -3,22 +3,18 @@
 #![forbid(unsafe_code)]
 
 use crate::identity;
-use object::elf::{FileHeader64, PT_INTERP};
-use object::read::ReadCache;
-use object::read::elf::{FileHeader, ProgramHeader};
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// What this library is made for.
 #[cfg(target_arch = "x86_64")]
-const MACHINE: object::elf::Machine = object::elf::EM_X86_64;
+const MACHINE: u16 = 62;
 #[cfg(target_arch = "aarch64")]
-const MACHINE: object::elf::Machine = object::elf::EM_AARCH64;
+const MACHINE: u16 = 183;
 
 /// How its names begin; the second is what old ones are called behind a link.
 const GLIBC_LOADERS: [&[u8]; 2] = [b"ld-linux", b"ld-2."];
@@ -41,6 +37,11 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
+    /// Is it a program that is given rights? Those talk to terminals in their own ways (su, sudo, passwd).
+    pub const fn is_privileged(self) -> bool {
+        matches!(self, Self::SetId | Self::Capabilities)
+    }
+
     /// Is a library of ours in its environment worse than nothing? The others' loader passes it over, and it is there for
     /// what they start.
     pub const fn minds_a_library(self) -> bool {
@@ -73,24 +74,32 @@ pub fn find(command: &OsStr, path: &OsStr) -> Option<PathBuf> {
 /// What keeps the loader from preloading into the program in `file`; for a script, into its interpreter. `None` as well
 /// when the file cannot be read: then exec says more than we could.
 pub fn obstacle(file: &Path) -> Option<Obstacle> {
-    match interpreter(file) {
-        Some(interpreter) => obstacle_of_binary(&interpreter),
-        None => obstacle_of_binary(file),
+    let file = File::open(file).ok()?;
+    let mut line = [0; LONGEST_LINE];
+    match interpreter_of(&file, &mut line) {
+        Some(interpreter) => obstacle_of(&File::open(OsStr::from_bytes(interpreter)).ok()?),
+        None => obstacle_of(&file),
     }
 }
 
 /// The program that the kernel runs for a script, by its first line.
 pub fn interpreter(script: &Path) -> Option<PathBuf> {
-    let mut line = Vec::new();
-    // The kernel reads no more of it either.
-    std::io::Read::take(BufReader::new(File::open(script).ok()?), 256).read_until(b'\n', &mut line).ok()?;
-    let words = line.strip_prefix(b"#!")?;
-    let name = words.split(|byte| byte.is_ascii_whitespace()).find(|word| !word.is_empty())?;
-    Some(OsStr::from_bytes(name).into())
+    let mut line = [0; LONGEST_LINE];
+    Some(OsStr::from_bytes(interpreter_of(&File::open(script).ok()?, &mut line)?).into())
 }
 
-fn obstacle_of_binary(path: &Path) -> Option<Obstacle> {
-    let file = File::open(path).ok()?;
+/// Of a script's first line the kernel reads no more.
+pub const LONGEST_LINE: usize = 256;
+
+/// As [`interpreter`], of an open file, whose first line is read into `line`. Safe in a signal handler.
+pub fn interpreter_of<'l>(script: &File, line: &'l mut [u8; LONGEST_LINE]) -> Option<&'l [u8]> {
+    let len = script.read_at(line, 0).ok()?;
+    let words = line[..len].split(|&byte| byte == b'\n').next()?.strip_prefix(b"#!")?;
+    words.split(|byte| byte.is_ascii_whitespace()).find(|word| !word.is_empty())
+}
+
+/// As [`obstacle`], of an open program that is no script. Safe in a signal handler.
+pub fn obstacle_of(file: &File) -> Option<Obstacle> {
     let meta = file.metadata().ok()?;
     let is_others = |bit, owner, us| meta.mode() & bit != 0 && owner != us;
     let (user, group) = identity::user_and_group();
@@ -98,30 +107,47 @@ fn obstacle_of_binary(path: &Path) -> Option<Obstacle> {
         return Some(Obstacle::SetId);
     }
     // Root has all of them anyway.
-    if user != 0 && identity::has_capabilities(&file) {
+    if user != 0 && identity::has_capabilities(file) {
         return Some(Obstacle::Capabilities);
     }
-    let data = ReadCache::new(file);
-    let ident = object::ReadRef::read_bytes_at(&data, 0, 5).ok()?;
-    let class = ident.strip_prefix(b"\x7fELF")?;
-    if class != [object::elf::ELFCLASS64.0] {
+    obstacle_of_image(file)
+}
+
+/// What the file itself says. Offsets are those of elf(5).
+fn obstacle_of_image(file: &File) -> Option<Obstacle> {
+    const HEADER: usize = 64;
+    const SEGMENT: usize = 56;
+    const MOST_SEGMENTS: usize = 32;
+    const PT_INTERP: u32 = 3;
+    let mut header = [0; HEADER];
+    let len = file.read_at(&mut header, 0).ok()?;
+    header.strip_prefix(b"\x7fELF")?;
+    let (is_64_bit, is_little_endian) = (header[4] == 2, header[5] == 1);
+    if !is_64_bit {
         return Some(Obstacle::OtherClass);
     }
-    let header = FileHeader64::<object::Endianness>::parse(&data).ok()?;
-    let endian = header.endian().ok()?;
-    if header.e_machine(endian) != MACHINE {
+    if !is_little_endian || u16::from_le_bytes([header[18], header[19]]) != MACHINE {
         return Some(Obstacle::OtherMachine);
     }
-    let segments = header.program_headers(endian, &data).ok()?;
-    let Some(loader) = segments.iter().find(|segment| segment.p_type(endian) == PT_INTERP) else {
-        return Some(Obstacle::Static);
+    let long = |bytes: &[u8], at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+    let table = long(&header[..len], 32)?;
+    let segment_len = usize::from(u16::from_le_bytes([header[54], header[55]]));
+    if segment_len != SEGMENT {
+        return None;
+    }
+    let count = usize::from(u16::from_le_bytes([header[56], header[57]]));
+    let mut segments = [0; MOST_SEGMENTS * SEGMENT];
+    let segments = &mut segments[..count.min(MOST_SEGMENTS) * SEGMENT];
+    file.read_exact_at(segments, table).ok()?;
+    let is_loader = |segment: &&[u8]| segment[..4] == PT_INTERP.to_le_bytes();
+    let Some(loader) = segments.chunks(SEGMENT).find(is_loader) else {
+        return (count <= MOST_SEGMENTS).then_some(Obstacle::Static);
     };
-    let name = loader.data(endian, &data).ok()?;
-    let is_glibc = name
-        .rsplit(|&byte| byte == b'/')
-        .next()
-        .is_some_and(|name| GLIBC_LOADERS.iter().any(|known| name.starts_with(known)));
-    (!is_glibc).then_some(Obstacle::OtherLoader)
+    let mut name = [0; 256];
+    let room = name.len().min(long(loader, 32)? as usize);
+    let len = file.read_at(&mut name[..room], long(loader, 8)?).ok()?;
+    let name = name[..len].rsplit(|&byte| byte == b'/').next()?;
+    (!GLIBC_LOADERS.iter().any(|known| name.starts_with(known))).then_some(Obstacle::OtherLoader)
 }
 
 #[cfg(test)]
