@@ -167,10 +167,12 @@ impl<'a> Field<'a> {
             let data = &data[..data.len().min(60 << 10)];
             let len = (data.len() + if keyed { 1 + key.len() } else { 0 }) as u16;
             let [low, high] = len.to_le_bytes();
-            put(&[kind, low, high]);
+            // As few pieces as there can be: each costs several times what its bytes do.
             if keyed {
-                put(&[key.len() as u8]);
+                put(&[kind, low, high, key.len() as u8]);
                 put(key);
+            } else {
+                put(&[kind, low, high]);
             }
             put(data);
         };
