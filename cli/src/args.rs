@@ -320,7 +320,7 @@ Exit code: 0 nothing is wrong, 1 something is.
 
 Examples:
   lapwing doctor
-  lapwing doctor ./server
+  lapwing doctor -- ./server --verbose
   lapwing doctor --json | jq '.findings[] | select(.state == \"wrong\")'")]
 pub struct DoctorArgs {
     /// One JSON object
@@ -328,9 +328,9 @@ pub struct DoctorArgs {
     pub json: bool,
     #[command(flatten)]
     pub ring: RingArgs,
-    /// The program that is to be captured
-    #[arg(value_name = "CMD")]
-    pub command: Option<OsString>,
+    /// The program that is to be captured; its arguments do not matter
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
 }
 
 fn parse_age(text: &str) -> Result<Duration, String> {

@@ -18,7 +18,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     environment::look(&mut report);
     ring::look(&mut report, args);
     library::look(&mut report);
-    if let Some(name) = &args.command {
+    if let Some(name) = args.command.first() {
         program::look(&mut report, name);
     }
     kernel::look(&mut report);

@@ -60,6 +60,7 @@ fn wrapped(wrapper: &[&str], command: &Command) -> Option<Command> {
     }
     let mut all = Command::new(wrapper[0]);
     all.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args());
+    all.current_dir(command.get_current_dir().unwrap_or(Path::new(".")));
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => all.env(name, value),
@@ -81,7 +82,7 @@ fn where_nothing_is_wrong_it_says_so_and_leaves_nothing_behind() {
     let sandbox = Sandbox::with_ring("64K");
     check(&mut doctor(&sandbox, &["sh"]), "ok", "ring (as $LAPWING_RING says), of this boot, and we may write to it");
     check(&mut doctor(&sandbox, &["sh"]), "ok", "liblapwing_preload.so; a trial was captured");
-    check(&mut doctor(&sandbox, &["sh"]), "ok", "/sh can be captured");
+    check(&mut doctor(&sandbox, &["--", "sh", "-c", "--json"]), "ok", "/sh can be captured");
     check(&mut doctor(&sandbox, &[]), "ok", "0 of ");
     let (_, lines) = findings(&mut doctor(&sandbox, &[]));
     assert_eq!(lines.last().unwrap(), "nothing is wrong");
@@ -298,36 +299,38 @@ fn what_the_environment_says_wrongly_is_wrong() {
     );
 }
 
+fn put(sandbox: &Sandbox, name: &str, bytes: &[u8], mode: u32) {
+    write(sandbox.path(name), bytes).unwrap();
+    set_permissions(sandbox.path(name), Permissions::from_mode(mode)).unwrap();
+}
+
 #[test]
-fn a_program_that_cannot_be_run_is_wrong_and_one_for_the_pump_is_named() {
+fn a_program_that_cannot_be_run_is_wrong() {
     let sandbox = Sandbox::with_ring("64K");
     let look = |name: &str| doctor(&sandbox, &[name]);
     check(&mut look("no-such-program"), "WRONG", "there is no no-such-program in $PATH");
     check(&mut look("./none"), "WRONG", "./none: No such file");
-    let put = |name: &str, bytes: &[u8], mode: u32| {
-        write(sandbox.path(name), bytes).unwrap();
-        set_permissions(sandbox.path(name), Permissions::from_mode(mode)).unwrap();
-    };
-    put("plain", b"echo a line\n", 0o755);
+    put(&sandbox, "plain", b"echo a line\n", 0o755);
     check(&mut look("./plain"), "WRONG", "./plain is no program, and its first line names no interpreter");
-    let sh = std::fs::read("/bin/sh").unwrap();
-    put("closed", &sh, 0o644);
+    put(&sandbox, "closed", &std::fs::read("/bin/sh").unwrap(), 0o644);
     check(&mut look("./closed"), "WRONG", "./closed: cannot be run: Permission denied");
-    put("setuid", &sh, 0o4755);
-    if std::os::unix::fs::chown(sandbox.path("setuid"), Some(65534), None).is_ok() {
-        set_permissions(sandbox.path("setuid"), Permissions::from_mode(0o4755)).unwrap();
-        check(&mut look("./setuid"), "note", "./setuid: it is setuid or setgid; `lapwing run` captures");
-    }
-    let mut small = sh.clone();
-    small[4] = 1;
-    put("small", &small, 0o755);
-    check(&mut look("./small"), "note", "./small: it is not a 64-bit program; `lapwing run` captures");
-    put("script", b"#!/usr/bin/env -S sh -u\necho 1\n", 0o755);
+    put(&sandbox, "lost", b"#!/no/such/interpreter\n", 0o755);
+    check(&mut look("./lost"), "WRONG", "/no/such/interpreter: No such file");
+    put(&sandbox, "script", b"#!/usr/bin/env -S sh -u\necho 1\n", 0o755);
     check(&mut look("./script"), "note", "./script is a script for ");
     check(&mut look("./script"), "ok", "/sh can be captured");
-    put("lost", b"#!/no/such/interpreter\n", 0o755);
-    check(&mut look("./lost"), "WRONG", "/no/such/interpreter: No such file");
-    put("deep", b"#!./small -x\n", 0o755);
+}
+
+#[test]
+fn a_program_that_takes_the_pump_is_noted_with_the_reason() {
+    let sandbox = Sandbox::with_ring("64K");
+    let look = |name: &str| doctor(&sandbox, &[name]);
+    let sh = std::fs::read("/bin/sh").unwrap();
+    let mut small = sh.clone();
+    small[4] = 1;
+    put(&sandbox, "small", &small, 0o755);
+    check(&mut look("./small"), "note", "./small: it is not a 64-bit program, so no library can be preloaded into it");
+    put(&sandbox, "deep", b"#!./small -x\n", 0o755);
     check(&mut look("./deep"), "note", "small: it is not a 64-bit program");
     for (compiler, option, text) in
         [("cc", "-static", "it is statically linked"), ("musl-gcc", "-O1", "another C library")]
@@ -340,6 +343,22 @@ fn a_program_that_cannot_be_run_is_wrong_and_one_for_the_pump_is_named() {
             continue;
         }
         check(&mut look("./compiled"), "note", text);
+    }
+    set_permissions(sandbox.path(""), Permissions::from_mode(0o755)).unwrap();
+    set_permissions(sandbox.path("ring"), Permissions::from_mode(0o666)).unwrap();
+    put(&sandbox, "setuid", &sh, 0o4755);
+    if let Some(mut nobody) = wrapped(&NOBODY, &look("./setuid")) {
+        check(&mut nobody, "note", "./setuid: it is setuid or setgid");
+    }
+    put(&sandbox, "capable", &sh, 0o755);
+    let given = Command::new("setcap").arg("cap_net_raw+ep").arg(sandbox.path("capable")).output();
+    match given {
+        Ok(output) if output.status.success() => {
+            if let Some(mut nobody) = wrapped(&NOBODY, &look("./capable")) {
+                check(&mut nobody, "note", "./capable: its file has capabilities");
+            }
+        }
+        failed => println!("skipped: setcap does not work here: {failed:?}"),
     }
 }
 

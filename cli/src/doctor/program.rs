@@ -1,4 +1,4 @@
-//! The program that is to be captured: is there one, and can a library be preloaded into it?
+//! The program that is to be captured: is there one, and can a library be preloaded into it, or does it take the pump?
 
 use super::Report;
 use lapwing_writer_shim::program::{find, interpreter, obstacle};
@@ -29,10 +29,14 @@ pub fn look(report: &mut Report, name: &OsStr) {
         file = next;
     }
     match obstacle(&file) {
-        Some(obstacle) => {
-            let text = format!("{}: {obstacle}; `lapwing run` captures what it prints by the pump", file.display());
-            report.note(ABOUT, text);
-        }
+        Some(obstacle) => report.note(
+            ABOUT,
+            format!(
+                "{}: {obstacle}, so no library can be preloaded into it: `lapwing run` captures what it prints by the pump, \
+                 and not what it logs by syslog(3) or to the journal",
+                file.display()
+            ),
+        ),
         None => report.ok(ABOUT, format!("{} can be captured", file.display())),
     }
 }
