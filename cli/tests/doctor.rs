@@ -287,6 +287,7 @@ fn what_the_environment_says_wrongly_is_wrong() {
     check(&mut with(&[("LAPWING_STREAM", "out=1:2")]), "WRONG", "is not in $LD_PRELOAD");
     check(&mut with(&[("LD_PRELOAD", library), ("LAPWING_STREAM", "nonsense")]), "WRONG", "says nothing");
     check(&mut with(&[("LD_PRELOAD", "libm.so.6")]), "note", "$LD_PRELOAD has others too: libm.so.6");
+    check(&mut with(&[("LAPWING_PROPAGATE", "0")]), "note", "started with another environment are not captured");
     // All that the library has in place of the C library's is found there first.
     check(&mut with(&[("LD_PRELOAD", "libc.so.6")]), "WRONG", "another library in $LD_PRELOAD comes first");
     let (code, lines) = findings(&mut with(&[("LAPWING_RING", "ring")]));

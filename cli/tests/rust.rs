@@ -5,7 +5,7 @@ mod sandbox;
 
 use sandbox::{Done, Sandbox};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output, exit};
@@ -16,6 +16,7 @@ use tracing_subscriber::prelude::*;
 const ROLE: &str = "LAPWING_TEST_PROGRAM";
 const THREADS: u64 = 4;
 const EACH: u64 = 500;
+const CHILDREN: u64 = 50;
 
 /// The programs. Runs as one of them if the test that starts them has said so.
 #[test]
@@ -33,7 +34,7 @@ fn program() {
 
 /// Forks; the child ends behind `child`. Gives the child's pid when it has ended well.
 fn fork(child: impl FnOnce()) -> u32 {
-    // SAFETY: no other thread of this program is at work, and the child ends by _exit.
+    // SAFETY: if other threads are at work the child only logs, which takes no lock and no memory; it ends by _exit.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
@@ -63,6 +64,10 @@ fn log_program() {
     thread::scope(|scope| {
         for thread in 0..THREADS {
             scope.spawn(move || (0..EACH).for_each(|i| log::info!(thread, i; "from a thread")));
+        }
+        // While they are at it.
+        for i in 0..CHILDREN {
+            fork(|| log::info!(i; "from among threads"));
         }
     });
     log::set_max_level(log::LevelFilter::Warn);
@@ -175,7 +180,7 @@ fn check_threads(records: &[Value]) {
         *next += 1;
     }
     assert_eq!(threads.values().map(|&(_, count)| count).collect::<Vec<_>>(), [EACH; THREADS as usize]);
-    assert_eq!(threads.values().map(|&(tid, _)| tid).collect::<std::collections::BTreeSet<_>>().len(), 4);
+    assert_eq!(threads.values().map(|&(tid, _)| tid).collect::<BTreeSet<_>>().len(), 4);
 }
 
 #[test]
@@ -197,7 +202,11 @@ fn what_is_logged_by_the_log_facade_is_in_the_ring_with_its_fields() {
     assert_eq!(records[..7].iter().map(essence).collect::<Vec<_>>(), expected);
     assert!(records.iter().all(|record| record["src"] == "api"));
     check_threads(&records);
-    assert_eq!(records.len() as u64, 7 + THREADS * EACH);
+    let children: Vec<_> = records.iter().filter(|record| record["text"] == "from among threads").collect();
+    let order: Vec<_> = children.iter().map(|record| record["fields"]["i"].as_u64().unwrap()).collect();
+    assert_eq!(order, (0..CHILDREN).collect::<Vec<_>>());
+    assert_eq!(children.iter().map(|record| record["pid"].as_u64()).collect::<BTreeSet<_>>().len() as u64, CHILDREN);
+    assert_eq!(records.len() as u64, 7 + THREADS * EACH + CHILDREN);
     let pids: Vec<_> = records[4..7].iter().map(|record| record["pid"].as_u64().unwrap()).collect();
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(stdout.contains(&format!("child={}\n", pids[1])), "{stdout} {pids:?}");

@@ -2,7 +2,7 @@
 
 use super::Report;
 use crate::run::{LD_PRELOAD, LIBRARY, is_separator};
-use lapwing_writer_shim::environment::{QUIET, RING, STREAM, Streams};
+use lapwing_writer_shim::environment::{PROPAGATE, QUIET, RING, STREAM, Streams};
 use std::env::var_os;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -22,6 +22,12 @@ pub fn look(report: &mut Report) {
         names().filter(|name| !is_ours(name)).map(|name| OsStr::from_bytes(name).display().to_string()).collect();
     if !others.is_empty() {
         report.note(ABOUT, format!("${LD_PRELOAD} has others too: {}", others.join(", ")));
+    }
+    if var_os(PROPAGATE).is_some_and(|value| value == "0") {
+        report.note(
+            ABOUT,
+            format!("${PROPAGATE} is 0: programs that are started with another environment are not captured"),
+        );
     }
     let streams = var_os(STREAM);
     match (names().any(|name| is_ours(&name)), streams) {
