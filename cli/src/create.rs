@@ -3,6 +3,7 @@
 use crate::args::{CreateArgs, RmArgs};
 use crate::failure::Failure;
 use lapwing_ring::{Create, Error, Geometry, Location, Purpose, identify_path};
+use lapwing_writer_shim::kmsg::forget_place;
 use std::process::ExitCode;
 
 pub fn create(args: &CreateArgs) -> Result<ExitCode, Failure> {
@@ -45,5 +46,6 @@ pub fn remove(args: &RmArgs) -> Result<ExitCode, Failure> {
     }
     let failed = |source| Failure::Remove { path: location.path().to_owned(), source };
     std::fs::remove_file(location.path()).map_err(failed)?;
+    forget_place(location.path());
     Ok(ExitCode::SUCCESS)
 }

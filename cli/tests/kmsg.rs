@@ -6,10 +6,10 @@ use lapwing_ring::{Field, Level, Log, Read as Step, Reader, Record, Seek, Source
 use rustix::pipe::{PipeFlags, pipe_with};
 use sandbox::{Done, Sandbox};
 use serde_json::{Value, json};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -366,14 +366,12 @@ fn whoever_was_killed_in_an_append_is_believed_as_far_as_the_ring_tells() {
 #[test]
 fn a_second_bridge_is_refused_and_a_ring_that_lost_its_name_ends_the_first() {
     let sandbox = Sandbox::with_ring("1M");
-    let (device, _pipe) = pipe();
+    let (device, pipe) = pipe();
     let mut child = follow(&sandbox, &["--device", &device]);
-    wait_for("the first has the lock", || sandbox.path("ring.kmsg").exists());
-    let mut second = sandbox.run(&["kmsg", "--device", &device]);
-    wait_for("the first has the lock, and the second sees it", || {
-        second = sandbox.run(&["kmsg", "--device", &device]);
-        second.code == 1
-    });
+    tell(&pipe, 0, ",-;text\n");
+    wait_for("the first is at work", || !records(&sandbox).is_empty());
+    let second = sandbox.run(&["kmsg", "--device", &device]);
+    assert_eq!(second.code, 1);
     assert!(second.stderr.contains("another bridge writes the kernel log to this ring"), "{}", second.stderr);
     sandbox.ok(&["rm", "./ring"]);
     wait_for("it has noticed", || child.try_wait().unwrap().is_some());
@@ -411,8 +409,53 @@ fn a_ring_that_refuses_loses_nothing_that_the_kernel_still_has() {
 }
 
 #[test]
+fn rm_takes_the_note_along_unless_it_is_somebody_else_s_or_in_use() {
+    let sandbox = Sandbox::with_ring("64K");
+    let (device, pipe) = pipe();
+    let made = |sandbox: &Sandbox| {
+        tell(&pipe, 0, ",-;text\n");
+        sandbox.ok(&["kmsg", "--device", &device]);
+        sandbox.path("ring.kmsg").exists()
+    };
+    assert!(made(&sandbox));
+    sandbox.ok(&["rm", "./ring"]);
+    assert!(!sandbox.path("ring.kmsg").exists());
+    sandbox.ok(&["create", "-s", "64K", "./ring"]);
+    std::fs::write(sandbox.path("ring.kmsg"), "somebody's own notes\n").unwrap();
+    sandbox.ok(&["rm", "./ring"]);
+    assert!(sandbox.path("ring.kmsg").exists());
+    std::fs::remove_file(sandbox.path("ring.kmsg")).unwrap();
+    sandbox.ok(&["create", "-s", "64K", "./ring"]);
+    assert!(made(&sandbox));
+    let child = follow(&sandbox, &["--device", &device]);
+    tell(&pipe, 1, ",-;text\n");
+    wait_for("it is at work", || records(&sandbox).len() == 2);
+    sandbox.ok(&["rm", "./ring"]);
+    assert!(sandbox.path("ring.kmsg").exists());
+    end(child);
+}
+
+#[test]
 fn what_cannot_be_read_says_why() {
     let sandbox = Sandbox::with_ring("64K");
+    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_lapwing")];
+    let restricted = std::fs::read_to_string("/proc/sys/kernel/dmesg_restrict").is_ok_and(|value| value.trim() == "1");
+    std::fs::set_permissions(sandbox.path(""), Permissions::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(sandbox.path("ring"), Permissions::from_mode(0o666)).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(nobody).arg("kmsg").arg("--ring").arg(sandbox.path("ring"));
+    match command.output() {
+        Ok(output) if restricted && output.status.code() == Some(1) => {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                stderr.contains("/dev/kmsg: cannot read the kernel log") && stderr.contains("it takes root"),
+                "{stderr}"
+            );
+        }
+        other => println!("skipped: not restricted here: {other:?}"),
+    }
+    std::fs::set_permissions(sandbox.path(""), Permissions::from_mode(0o700)).unwrap();
+    let _ = std::fs::remove_file(sandbox.path("ring.kmsg"));
     let missing = sandbox.run(&["kmsg", "--device", "/no such device"]);
     assert_eq!(missing.code, 1);
     assert!(missing.stderr.contains("/no such device: cannot read the kernel log: No such file"), "{}", missing.stderr);

@@ -7,7 +7,7 @@ mod bridge;
 mod place;
 
 pub use bridge::{Bridge, BridgeError, Taken};
-pub use place::place_of;
+pub use place::{forget_place, place_of};
 
 use lapwing_ring::Level;
 

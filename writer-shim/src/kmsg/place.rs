@@ -9,7 +9,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The file of the ring at `ring`.
@@ -17,6 +17,17 @@ pub fn place_of(ring: &Path) -> PathBuf {
     let mut name = OsString::from(ring);
     name.push(".kmsg");
     name.into()
+}
+
+/// Removes the file of the ring at `ring`, which is gone, unless a bridge is at it still. What cannot be removed stays.
+pub fn forget_place(ring: &Path) {
+    let path = place_of(ring);
+    if let Ok(place) = Place::lock(&path, false)
+        && matches!(place.read(), Ok(Some(_)))
+    {
+        // With the lock held, so that no bridge takes it meanwhile.
+        let _ = std::fs::remove_file(&path);
+    }
 }
 
 /// What the file says.
@@ -72,14 +83,30 @@ pub(crate) enum NoPlace {
 impl Place {
     /// Opens the file, which is made if it is missing, and keeps others out until this is dropped.
     pub(crate) fn open(path: &Path) -> Result<Self, NoPlace> {
+        loop {
+            let place = Self::lock(path, true)?;
+            // Whoever removed it held the lock before us: ours is on a file that the next bridge would not find.
+            if place.has_its_path(path).map_err(NoPlace::Io)? {
+                return Ok(place);
+            }
+        }
+    }
+
+    fn lock(path: &Path, make: bool) -> Result<Self, NoPlace> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        options.read(true).write(true).create(make).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         let file = options.open(path).map_err(NoPlace::Io)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(NoPlace::Busy),
             Err(TryLockError::Error(error)) => Err(NoPlace::Io(error)),
         }
+    }
+
+    fn has_its_path(&self, path: &Path) -> io::Result<bool> {
+        let ours = self.0.metadata()?;
+        let there = path.symlink_metadata();
+        Ok(there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())))
     }
 
     /// What was noted last; `None` in a new file, and in one that makes no sense.
