@@ -16,7 +16,7 @@
 //! the same way. So the end that is read from stays open, and no program ends of a pump's death; only whoever kills both
 //! at once closes it.
 //!
-//! Only the command calls this: [`start`] in the process that becomes the program, [`serve`] in the one that becomes the
+//! Only the command calls this: [`start()`] in the process that becomes the program, [`serve()`] in the one that becomes the
 //! pump.
 
 mod hand;
