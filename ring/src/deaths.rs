@@ -111,6 +111,7 @@ const LABELS: &[(&str, Way, &[u32])] = &[
     ("line:free", Way::Line, &[1, 2, 37]),
     ("line:owner", Way::Find, &[1, 2]),
     ("line:free", Way::Find, &[1]),
+    ("line:holder", Way::Find, &[1, 9]),
     ("line:look", Way::Find, &[1]),
     ("read:head", Way::Read, &[1, 5]),
     ("read:base", Way::Read, &[1, 2]),

@@ -8,7 +8,6 @@ use crate::handle::Log;
 use crate::level::Level;
 use crate::process::{pid_of, tid};
 use crate::record::{Field, Flags, Source, Value};
-use crate::ring::Look;
 use crate::unfinished::{Holder, Left, LineOf};
 use crate::writer::{Draft, Origin};
 use atomic::Ordering::Relaxed;
@@ -188,11 +187,10 @@ impl Reader {
     /// The ring is damaged.
     pub fn last_words(&self) -> Result<Vec<LastWords>, ReadError> {
         let (ring, lines) = (self.map.ring(), self.map.lines());
-        ring.look(Look::Writers);
-        ring.look(Look::Lines);
         let epoch = ring.head().map_or(0, |head| head.epoch);
         let offsets = ring.trusted_base(epoch).map_or([0; 2], |page| page.clock);
-        let words = lines.left(ring, self.identity().copied).map(|left| LastWords {
+        let left = lines.left(ring, self.identity().copied);
+        let words = left.into_iter().map(|left| LastWords {
             pid: left.of.pid,
             tid: left.of.tid,
             uid: left.of.uid,

@@ -516,7 +516,8 @@ impl Mapping {
         let fetch: Option<Arc<FetchFn>> = (access == Access::Copied).then(|| {
             // SAFETY: private memory of this length, looked at through the ring's atomics alone; it and the alarm go when
             // the `Mapping` goes, and the copy with them.
-            let copy = unsafe { PrivateCopy::new(file, geometry, len, raw.as_mut_ptr(), Arc::as_ptr(&alarm)) };
+            let copy =
+                unsafe { PrivateCopy::new(file, geometry, identity.lines, raw.as_mut_ptr(), Arc::as_ptr(&alarm)) };
             Arc::new(move |part| copy.fetch(part)) as Arc<FetchFn>
         });
         let of = (meta.dev(), meta.ino());

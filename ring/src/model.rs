@@ -402,6 +402,34 @@ fn dead_writers_line_survives_its_slot() {
     });
 }
 
+/// Somebody attaches and begins a line while another one looks for lines of the dead: it is his own, and nobody reads it.
+fn new_writers_line_is_his_own() {
+    const EXPECTED: &[&str] = &["his own"];
+    explore(EXPECTED, || {
+        let stage = Stage::new(2, 3);
+        let finder = stage.attach(2);
+        let cells = Arc::new((LineHeader::free(), [Atomic::new(0)]));
+        let (new, its, reader, seen) = (stage.clone(), cells.clone(), stage.clone(), cells.clone());
+        let a = spawn(move || {
+            let writer = new.attach(1);
+            let holder = Holder::new(writer.hold.slot, writer.hold.owner);
+            with_lines(&its, |lines| {
+                assert_eq!(lines.claim(holder, 0), Some(0));
+                lines.begin(0, &LineOf { pid: 1, tid: 1, uid: 0, comm: [0; 2] });
+                lines.store(0, 0, b"half", 0, (Level::INFO, Source::Api));
+            });
+            holder
+        });
+        let b = spawn(move || {
+            let mine = Holder::new(finder.hold.slot, finder.hold.owner);
+            finder.stage.with(|ring| with_lines(&cells, |lines| lines.take(ring, 0, mine).is_some()))
+        });
+        let c = spawn(move || reader.with(|ring| with_lines(&seen, |lines| !lines.left(ring, false).is_empty())));
+        let (_, taken, read) = (a.join().unwrap(), b.join().unwrap(), c.join().unwrap());
+        if taken || read { format!("taken: {taken}, read: {read}") } else { "his own".to_owned() }
+    });
+}
+
 /// A dead writer's line is appended by somebody who then begins one of his own in its place: a reader takes that for nobody's.
 fn living_writers_line_is_nobody_elses() {
     const EXPECTED: &[&str] = &["last of 1", "nothing"];
@@ -430,7 +458,7 @@ fn living_writers_line_is_nobody_elses() {
         let c = spawn(move || {
             reader.with(|ring| {
                 with_lines(&cells, |lines| {
-                    let Some(left) = lines.left(ring, false).next() else { return "nothing".to_owned() };
+                    let Some(left) = lines.left(ring, false).pop() else { return "nothing".to_owned() };
                     let of = left.of;
                     assert_eq!((of.tid, of.uid, of.comm), (of.pid, of.pid, [of.pid.into(); 2]), "of two lines");
                     format!("{} of {}", String::from_utf8(left.text).unwrap(), of.pid)
@@ -521,6 +549,7 @@ const MODELS: &[(&str, fn())] = &[
     ("lease_is_handed_over", lease_is_handed_over),
     ("living_writer_leaves_no_hole", living_writer_leaves_no_hole),
     ("living_writers_line_is_nobody_elses", living_writers_line_is_nobody_elses),
+    ("new_writers_line_is_his_own", new_writers_line_is_his_own),
     ("reader_joins_midway", reader_joins_midway),
     ("released_slot_continues_its_counter", released_slot_continues_its_counter),
     ("stalled_writer_is_stepped_over", stalled_writer_is_stepped_over),
@@ -554,8 +583,10 @@ const NEEDED: &[(&str, &str)] = &[
     ("read:record", "reader_joins_midway"),
     ("hole:announce", "living_writer_leaves_no_hole"),
     ("hole:entry", "lapped_page_leaves_no_hole"),
+    ("line:claim", "new_writers_line_is_his_own"),
     ("line:anew", "living_writers_line_is_nobody_elses"),
     ("line:owner", "dead_writers_line_survives_its_slot"),
+    ("line:holder", "new_writers_line_is_his_own"),
     ("line:look", "living_writers_line_is_nobody_elses"),
     ("pool:borrow", "lease_is_handed_over"),
     ("pool:return", "lease_is_handed_over"),
@@ -609,6 +640,7 @@ tests!(
     lease_is_handed_over,
     living_writer_leaves_no_hole,
     living_writers_line_is_nobody_elses,
+    new_writers_line_is_his_own,
     reader_joins_midway,
     released_slot_continues_its_counter,
     stalled_writer_is_stepped_over,

@@ -2,7 +2,7 @@
 //! under its feet. A page is copied whole, its index before its records, and looked at in private.
 #![allow(unsafe_code)]
 
-use crate::layout::{Geometry, HEADER_LEN, PAGE_HEADER_WORDS, SLOT_LEN};
+use crate::layout::{Geometry, HEADER_LEN, LINE_HEADER_LEN, PAGE_HEADER_WORDS, SLOT_LEN};
 use crate::ring::Look;
 use crate::sync::{Atomic, fence_at};
 use atomic::Ordering::{Acquire, Relaxed};
@@ -60,6 +60,8 @@ impl Alarm {
 pub(crate) struct PrivateCopy {
     file: File,
     geometry: Geometry,
+    /// Unfinished lines that there is room for.
+    lines: u32,
     /// Bytes of the file that belong to the ring.
     len: usize,
     memory: *mut u8,
@@ -73,10 +75,10 @@ unsafe impl Sync for PrivateCopy {}
 
 impl PrivateCopy {
     /// # Safety
-    /// `memory` has `len` bytes of private memory that is looked at through atomics alone; it and `alarm`
+    /// `memory` has `geometry.file_len(lines)` bytes of private memory that is looked at through atomics alone; it and `alarm`
     /// outlive the copy.
-    pub(crate) unsafe fn new(file: File, geometry: Geometry, len: usize, memory: *mut u8, alarm: *const Alarm) -> Self {
-        Self { file, geometry, len, memory, alarm }
+    pub(crate) unsafe fn new(file: File, geometry: Geometry, lines: u32, memory: *mut u8, alarm: *const Alarm) -> Self {
+        Self { file, geometry, lines, len: geometry.file_len(lines) as usize, memory, alarm }
     }
 
     pub(crate) fn fetch(&self, part: Look) {
@@ -98,6 +100,10 @@ impl PrivateCopy {
                 self.copy(page, HEADER);
             }
             Look::Writers => self.copy(0, HEADER_LEN + self.geometry.slot_count() as usize * SLOT_LEN),
+            Look::LineHeaders => {
+                let at = self.geometry.pages_end() as usize;
+                self.copy(at, self.lines as usize * LINE_HEADER_LEN);
+            }
             Look::Lines => {
                 let at = self.geometry.pages_end() as usize;
                 self.copy(at, self.len - at);

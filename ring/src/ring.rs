@@ -39,7 +39,9 @@ pub(crate) enum Look {
     Page(u64),
     /// The writer slots and all that the header says of writers.
     Writers,
-    /// The unfinished lines behind the pages.
+    /// Whose the unfinished lines behind the pages are.
+    LineHeaders,
+    /// The unfinished lines: all that is known of them, then their texts.
     Lines,
 }
 

@@ -104,7 +104,6 @@ pub(crate) fn stat(map: &Mapping, identity: Identity) -> Result<Stat, ReadError>
         std::array::from_fn(|i| ring.header.refused[i].load(Relaxed));
     let refused = Refused { too_large, too_many_writers, all_pages_pinned, damaged };
     let writers = writers.collect();
-    ring.look(Look::Lines);
-    let last_words = map.lines().left(ring, identity.copied).count();
+    let last_words = map.lines().left(ring, identity.copied).len();
     Ok(Stat { identity, bounds, refused, writers, last_words })
 }

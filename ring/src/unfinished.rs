@@ -10,10 +10,10 @@ use crate::evidence::Verdict;
 use crate::layout::LineHeader;
 use crate::level::Level;
 use crate::record::Source;
-use crate::ring::Ring;
+use crate::ring::{Look, Ring};
 use crate::sync::{Atomic, at, fence_at};
 use crate::word::OwnerWord;
-use atomic::Ordering::{Acquire, Relaxed, Release};
+use atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// Places for unfinished lines, over borrowed words.
 #[derive(Clone, Copy)]
@@ -88,6 +88,14 @@ pub(crate) struct Left {
     pub(crate) text: Vec<u8>,
 }
 
+/// How a line stands. The same again means that nothing was done to it, for nobody adds to a line twice at one time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stand {
+    holder: Holder,
+    meta: u64,
+    ticks: u64,
+}
+
 impl<'m> Unfinished<'m> {
     pub(crate) fn places(&self) -> usize {
         self.headers.len()
@@ -118,7 +126,7 @@ impl<'m> Unfinished<'m> {
         let count = self.headers.len();
         (0..count).map(|i| first.wrapping_add(i) % count).find(|&i| {
             let cell = &self.headers[i].holder;
-            cell.load(Relaxed) == 0 && cell.compare_exchange(0, holder.0, at("line:claim", Acquire), Relaxed).is_ok()
+            cell.load(Relaxed) == 0 && cell.compare_exchange(0, holder.0, at("line:claim", AcqRel), Relaxed).is_ok()
         })
     }
 
@@ -173,26 +181,44 @@ impl<'m> Unfinished<'m> {
         (0..self.headers.len()).filter(|&i| self.is_held(i, holder)).for_each(|i| self.forsake(i));
     }
 
+    /// Whose place `i` is. Who reads that of somebody reads his slot as it was when he had claimed it, or newer.
+    fn holder(&self, i: usize) -> Holder {
+        Holder(self.headers[i].holder.load(at("line:holder", Acquire)))
+    }
+
     /// Lines of those who are gone, for who only reads. Each may be taken meanwhile by somebody who appends it. `all`: of
     /// everybody, where nobody will go on.
-    pub(crate) fn left(&self, ring: &Ring<'_>, all: bool) -> impl Iterator<Item = Left> {
-        (0..self.headers.len()).filter_map(move |i| {
-            let holder = Holder(self.headers[i].holder.load(Relaxed));
-            if holder == Holder::NOBODY || !all && holder.gone(ring).is_none() {
-                return None;
-            }
-            let left = self.load(i)?;
-            // What somebody has begun there since shows by another holder.
-            fence_at("line:look", Acquire);
-            self.is_held(i, holder).then_some(left)
-        })
+    pub(crate) fn left(&self, ring: &Ring<'_>, all: bool) -> Vec<Left> {
+        // How the lines stand comes first and last, the writers' table and the texts in between: also where each look is a
+        // copy. Who begins a line meanwhile, adds to it or ends it changes how it stands.
+        ring.look(Look::LineHeaders);
+        let mut held: Vec<_> = (0..self.headers.len()).map(|i| (i, self.stand(i))).collect();
+        held.retain(|(_, stand)| stand.holder != Holder::NOBODY);
+        if held.is_empty() {
+            return Vec::new();
+        }
+        ring.look(Look::Writers);
+        held.retain(|(_, stand)| all || stand.holder.gone(ring).is_some());
+        if held.is_empty() {
+            return Vec::new();
+        }
+        ring.look(Look::Lines);
+        let mut left: Vec<_> = held.into_iter().filter_map(|(i, stand)| Some((i, stand, self.load(i)?))).collect();
+        fence_at("line:look", Acquire);
+        ring.look(Look::LineHeaders);
+        left.retain(|(i, stand, _)| self.stand(*i) == *stand);
+        left.into_iter().map(|(.., left)| left).collect()
+    }
+
+    fn stand(&self, i: usize) -> Stand {
+        let header = &self.headers[i];
+        Stand { holder: self.holder(i), meta: header.meta.load(Relaxed), ticks: header.ticks.load(Relaxed) }
     }
 
     /// Makes place `i` that of `mine` if its holder is gone, and gives what he left. Of several who try one succeeds, and if
     /// he dies before he has freed it, the place is again that of somebody gone.
     pub(crate) fn take(&self, ring: &Ring<'_>, i: usize, mine: Holder) -> Option<Left> {
-        let cell = &self.headers[i].holder;
-        let holder = Holder(cell.load(Relaxed));
+        let (cell, holder) = (&self.headers[i].holder, self.holder(i));
         if holder == Holder::NOBODY || holder == mine {
             return None;
         }

@@ -3,13 +3,16 @@
 
 mod folder;
 
+use atomic::Atomic;
+use atomic::Ordering::Relaxed;
 use folder::Folder;
-use lapwing_ring::{Create, Field, Flags, Kept, Level, Log, Read, Reader, Source, WRITTEN, identify_path};
+use lapwing_ring::{Access, Create, Field, Flags, Kept, Level, Log, Read, Reader, Source, WRITTEN, identify_path};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 const ROLE: &str = "LAST_WORDS_ROLE";
 
@@ -304,6 +307,32 @@ fn in_a_copy_of_a_ring_every_line_was_the_last() {
     fs::copy(&path, &copy).unwrap();
     assert_eq!(left(&copy), [(alive.pid(), "alive".to_owned())]);
     assert_eq!(left(&path), []);
+}
+
+#[test]
+fn nobody_who_comes_and_goes_is_taken_for_dead_by_who_reads_copies() {
+    let folder = Folder::new("last-coming");
+    let path = ring(&folder, 16 << 20);
+    let reader = Reader::open_with(&path, Access::Copied).unwrap();
+    let over = Atomic::new(false);
+    std::thread::scope(|scope| {
+        let come_and_go = || {
+            let (log, mut kept) = (Log::open(&path).unwrap(), Kept::NOWHERE);
+            while !over.load(Relaxed) {
+                assert!(log.keep(&mut kept, Level::INFO, Source::Stdout, b"half"));
+                log.let_go(&mut kept);
+                log.release();
+            }
+        };
+        scope.spawn(come_and_go);
+        let since = Instant::now();
+        let seen = std::iter::repeat_with(|| (reader.last_words().unwrap(), reader.stat().unwrap().last_words));
+        let wrong = seen
+            .take_while(|_| since.elapsed() < Duration::from_secs(1))
+            .find(|(words, n)| !words.is_empty() || *n != 0);
+        over.store(true, Relaxed);
+        assert_eq!(wrong, None);
+    });
 }
 
 #[test]

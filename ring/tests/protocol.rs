@@ -85,7 +85,6 @@ fn the_model_of_each_label_is_the_one_that_is_run() {
     let expected = [
         "advance:decide",
         "advance:pin",
-        "line:claim",
         "line:free",
         "line:text",
         "fetch:index",
