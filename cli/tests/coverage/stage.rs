@@ -124,12 +124,6 @@ fn shows_stacks() -> bool {
     *CAN.get_or_init(|| Command::new("strace").args(["-k", "-qq", "true"]).output().is_ok_and(|o| o.status.success()))
 }
 
-/// Does `lapwing run` know what to do with programs that no library can be loaded into?
-pub fn has_pump() -> bool {
-    let help = Command::new(env!("CARGO_BIN_EXE_lapwing")).args(["run", "--help"]).output().unwrap();
-    String::from_utf8_lossy(&help.stdout).contains("pump")
-}
-
 /// Runs a case whose programs are all there.
 pub fn run(case: &Case, url: &str) -> Run {
     let folder = tempfile::tempdir().unwrap();
