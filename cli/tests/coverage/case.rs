@@ -19,8 +19,10 @@ pub struct Case {
     /// Programs without which it is skipped, besides the command itself.
     pub needs: &'static [&'static str],
     pub target: Target,
-    /// No library can be loaded into it, or none into a child of it.
+    /// Its output goes through the pump.
     pub is_pumped: bool,
+    /// Those of `lapwing run`.
+    pub options: &'static [&'static str],
     /// What the kernel takes from another descriptor, which strace does not show.
     pub copied: &'static str,
     pub gaps: &'static [Gap],
@@ -84,6 +86,7 @@ impl Case {
             needs: &[],
             target: Target::Pipe,
             is_pumped: false,
+            options: &[],
             copied: "",
             gaps: &[],
         }
@@ -113,6 +116,10 @@ impl Case {
 
     pub const fn pumped(self) -> Self {
         Self { is_pumped: true, ..self }
+    }
+
+    pub const fn options(self, options: &'static [&'static str]) -> Self {
+        Self { options, ..self }
     }
 
     pub const fn copies(self, copied: &'static str) -> Self {

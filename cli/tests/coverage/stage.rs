@@ -118,10 +118,21 @@ fn terminal() -> (File, OwnedFd) {
     (master.into(), terminal)
 }
 
+/// May strace trace anything? Some containers forbid it.
+pub fn may_trace() -> bool {
+    static MAY: OnceLock<bool> = OnceLock::new();
+    *MAY.get_or_init(|| traces("-f"))
+}
+
 /// Can this strace show stacks?
 fn shows_stacks() -> bool {
     static CAN: OnceLock<bool> = OnceLock::new();
-    *CAN.get_or_init(|| Command::new("strace").args(["-k", "-qq", "true"]).output().is_ok_and(|o| o.status.success()))
+    *CAN.get_or_init(|| traces("-k"))
+}
+
+fn traces(option: &str) -> bool {
+    let tried = Command::new("strace").args([option, "-o", "/dev/null", "true"]).output();
+    tried.is_ok_and(|output| output.status.success())
 }
 
 /// Runs a case whose programs are all there.
@@ -146,8 +157,8 @@ pub fn run(case: &Case, url: &str) -> Run {
     strace.args([&trace::LONGEST.to_string(), "-e", "signal=none", "-e", &format!("trace={}", trace::TRACED)]);
     strace.args(shows_stacks().then_some("-k")).arg("-o").arg(&log);
     // Faster by far, but a program that runs as somebody else does not become that under it.
-    strace.args((!case.is_pumped).then_some("--seccomp-bpf")).arg("--");
-    strace.arg(env!("CARGO_BIN_EXE_lapwing")).args(["run", "--ring"]).arg(&ring).arg("--");
+    strace.args((!case.needs.contains(&programs::ROOT)).then_some("--seccomp-bpf")).arg("--");
+    strace.arg(env!("CARGO_BIN_EXE_lapwing")).arg("run").args(case.options).arg("--ring").arg(&ring).arg("--");
     strace.args(case.command.iter().chain((!case.script.is_empty()).then_some(&case.script)).map(|word| place(word)));
     quiet(&mut strace, &dir).stdout(streams.out).stderr(streams.err);
     let status = strace.status().unwrap();

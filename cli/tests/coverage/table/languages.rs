@@ -17,7 +17,7 @@ pub const RUST: &[Case] = &[
     Case::new("Rust", "println, then abort", "write", &["{bin}/prints-rust", "abort"]),
 ];
 
-const OUTPUT: &str = "import sys, os
+pub(super) const OUTPUT: &str = "import sys, os
 print('print', 1, 2.5); print('to err', file=sys.stderr); print('in two ', end='', flush=True); print('parts')
 sys.stdout.write('write\\n'); sys.stdout.flush(); sys.stdout.buffer.write(b'bytes \\xff\\x00\\n'); sys.stdout.flush()
 os.write(1, b'os.write\\n'); os.writev(2, [b'os.', b'writev\\n'])
@@ -36,7 +36,7 @@ if os.fork() == 0: print('forked'); sys.stdout.flush(); os._exit(0)
 os.wait()
 if os.fork() == 0: os.execvp('echo', ['echo', 'execed'])
 os.wait(); print(subprocess.check_output(['echo', 'not captured, then printed']).decode(), end='')";
-const MULTIPROCESSING: &str = "cat >m.py <<'END'
+pub(super) const MULTIPROCESSING: &str = "cat >m.py <<'END'
 import multiprocessing as m, sys
 def f(i):
     print('worker', i, flush=True); print('err', i, file=sys.stderr); return i

@@ -1,6 +1,7 @@
 //! Programs into which no library can be loaded: they write through the pump.
 
-use crate::case::{Case, Target};
+use super::{languages, shells};
+use crate::case::{Case, Target, by};
 use crate::check;
 use crate::programs::{self, ROOT};
 use lapwing_ring::Create;
@@ -21,7 +22,34 @@ pub const PUMPED: &[Case] = &[
     pumped("set-user-ID", "printf, write", &["{dir}/other", "stdio"])
         .prepare("cp {bin}/prints other; chown 65534 other; chmod 4755 other; chmod 755 .")
         .needs(&["{bin}/prints", ROOT]),
+    Case::script(
+        "bash",
+        "subshells, pipelines, background jobs; `--capture pump`",
+        "the pump",
+        by::BASH,
+        shells::CHILDREN,
+    )
+    .pumped()
+    .options(FORCED),
+    Case::script(
+        "bash",
+        "echo, /dev/stdout; `--pump pipe`",
+        "the pump",
+        by::BASH,
+        "echo o; echo e >&2; printf p >/dev/stdout",
+    )
+    .pumped()
+    .options(&["--capture", "pump", "--pump", "pipe"]),
+    Case::script("Python", "print and the like; `--capture pump`", "the pump", by::PYTHON, languages::OUTPUT)
+        .pumped()
+        .options(FORCED),
+    Case::new("Python", "multiprocessing; `--capture pump`", "the pump", &["{python}", "m.py"])
+        .prepare(languages::MULTIPROCESSING)
+        .pumped()
+        .options(FORCED),
 ];
+
+const FORCED: &[&str] = &["--capture", "pump"];
 
 const fn pumped(name: &'static str, what: &'static str, command: &'static [&'static str]) -> Case {
     Case::new(name, what, "the pump", command).pumped()

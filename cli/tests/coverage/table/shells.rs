@@ -9,7 +9,8 @@ cat <<END
 here $((1 + 1))
 END
 for i in 1 2 3 4 5 6 7 8 9; do echo line $i; done; { echo grouped; echo grouped too >&2; }; pwd; printf 'no newline'";
-const CHILDREN: &str = "echo parent; (echo subshell; (echo deeper)); x=$(echo inner; echo inner error >&2); echo \"$x\"
+pub(super) const CHILDREN: &str =
+    "echo parent; (echo subshell; (echo deeper)); x=$(echo inner; echo inner error >&2); echo \"$x\"
 echo piped | tr a-z A-Z; /bin/echo external; (sleep 0.1; echo in the background) & wait; echo last | cat | cat >&2
 exec 3>&1; echo three >&3; exec 3>&-; exec /bin/echo exec";
 const COMPLAINTS: &str =
