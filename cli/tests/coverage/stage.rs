@@ -150,12 +150,14 @@ pub fn run(case: &Case, url: &str) -> Run {
         assert!(done.status.success(), "{} {}: {}", case.name, case.what, String::from_utf8_lossy(&done.stderr));
     }
 
+    // The pump writes for others: its stacks say nothing about them.
+    let has_stacks = shows_stacks() && !case.is_pumped;
     let streams = Streams::open(case.target, folder.path());
     let names = streams.names();
     let mut strace = Command::new("timeout");
     strace.args(["-k", "5", "120", "strace", "-f", "-qq", "-y", "-v", "-xx", "-s"]);
     strace.args([&trace::LONGEST.to_string(), "-e", "signal=none", "-e", &format!("trace={}", trace::TRACED)]);
-    strace.args(shows_stacks().then_some("-k")).arg("-o").arg(&log);
+    strace.args(has_stacks.then_some("-k")).arg("-o").arg(&log);
     // Faster by far, but a program that runs as somebody else does not become that under it.
     strace.args((!case.needs.contains(&programs::ROOT)).then_some("--seccomp-bpf")).arg("--");
     strace.arg(env!("CARGO_BIN_EXE_lapwing")).arg("run").args(case.options).arg("--ring").arg(&ring).arg("--");
@@ -179,7 +181,7 @@ pub fn run(case: &Case, url: &str) -> Run {
     if case.is_merged() {
         written.iter_mut().for_each(|call| call.source = Source::Stdout);
     }
-    Run { written, records: records(&ring), arrived, has_stacks: shows_stacks() }
+    Run { written, records: records(&ring), arrived, has_stacks }
 }
 
 /// In a folder, with an environment in which programs say the same everywhere.

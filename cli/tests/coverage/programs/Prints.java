@@ -7,7 +7,7 @@ public class Prints {
                 System.out.printf("printf %d%n", 3);
                 System.err.println("to err");
                 System.out.write("write\n".getBytes());
-                for (int i = 0; i < 300; i++) System.out.println("line " + i);
+                for (int i = 0; i < 60; i++) System.out.println("line " + i);
                 System.out.print("no newline");
             }
             case "logging" -> java.util.logging.Logger.getLogger("x").warning("logged");

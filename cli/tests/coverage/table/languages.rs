@@ -21,7 +21,7 @@ pub(super) const OUTPUT: &str = "import sys, os
 print('print', 1, 2.5); print('to err', file=sys.stderr); print('in two ', end='', flush=True); print('parts')
 sys.stdout.write('write\\n'); sys.stdout.flush(); sys.stdout.buffer.write(b'bytes \\xff\\x00\\n'); sys.stdout.flush()
 os.write(1, b'os.write\\n'); os.writev(2, [b'os.', b'writev\\n'])
-for i in range(500): print('line', i)
+for i in range(60): print('line', i)
 print('no newline', end='')";
 const LOGGING: &str = "import logging, warnings
 logging.warning('before any set-up'); logging.basicConfig(level=10, force=True, format='%(levelname)s %(message)s')
