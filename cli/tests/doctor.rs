@@ -283,7 +283,9 @@ fn what_the_environment_says_wrongly_is_wrong() {
         command
     };
     let library = library.to_str().unwrap();
-    check(&mut with(&[("LD_PRELOAD", library)]), "WRONG", "$LAPWING_STREAM is missing");
+    check(&mut with(&[("LD_PRELOAD", library)]), "note", "unless its output goes to files");
+    check(&mut with(&[("LD_PRELOAD", library), ("LAPWING_STREAM", "any")]), "note", "$LAPWING_STREAM is any");
+    check(&mut with(&[("LD_PRELOAD", library), ("LAPWING_STREAM", "")]), "note", "is not captured");
     check(&mut with(&[("LAPWING_STREAM", "out=1:2")]), "WRONG", "is not in $LD_PRELOAD");
     check(&mut with(&[("LD_PRELOAD", library), ("LAPWING_STREAM", "nonsense")]), "WRONG", "says nothing");
     check(&mut with(&[("LD_PRELOAD", "libm.so.6")]), "note", "$LD_PRELOAD has others too: libm.so.6");

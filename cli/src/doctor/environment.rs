@@ -2,7 +2,7 @@
 
 use super::Report;
 use crate::run::{LD_PRELOAD, LIBRARY, is_separator};
-use lapwing_writer_shim::environment::{PROPAGATE, QUIET, RING, STREAM, Streams};
+use lapwing_writer_shim::environment::{ANY_STREAM, PROPAGATE, QUIET, RING, STREAM, Streams};
 use std::env::var_os;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -32,11 +32,17 @@ pub fn look(report: &mut Report) {
     let streams = var_os(STREAM);
     match (names().any(|name| is_ours(&name)), streams) {
         (false, None) => {}
-        (true, None) => report.wrong(
-            ABOUT,
-            format!("{LIBRARY} is in ${LD_PRELOAD}, and ${STREAM} is missing, so it captures nothing"),
-            "start the program by `lapwing run`, which sets both",
-        ),
+        (true, None) => {
+            let text = "each program that is started here is captured with its children, unless its output goes to files";
+            report.note(ABOUT, format!("{LIBRARY} is in ${LD_PRELOAD}, without `lapwing run`: {text}"));
+        }
+        (true, Some(streams)) if streams == ANY_STREAM => {
+            let text = "each program that is started here is captured with its children";
+            report.note(ABOUT, format!("{LIBRARY} is in ${LD_PRELOAD} and ${STREAM} is {ANY_STREAM}: {text}"));
+        }
+        (_, Some(streams)) if streams.is_empty() => {
+            report.note(ABOUT, format!("${STREAM} is set and empty: what is started here is not captured"));
+        }
         (_, Some(streams)) if streams.to_str().and_then(Streams::parse).is_none() => report.wrong(
             ABOUT,
             format!("${STREAM} is {:?}, which says nothing, so nothing is captured", streams.display().to_string()),

@@ -245,7 +245,7 @@ pub const OTHERS: &[Case] = &[
         .any_order(),
     sh("git init -q r; cd r; git config user.name a; git config user.email b@c; echo x > f; git add f; git commit -qm first; git log --format=%s; git status; git diff --stat; git nothing")
         .needs(&["git"]),
-    sh("curl -sS http://127.0.0.1:9/; echo $?; curl -s file:///etc/hostname; curl --bad; curl -o f -s file:///etc/group; cat f").needs(&["curl"]),
+    sh("curl -sS http://127.0.0.1:9/; echo $?; curl -s file:///etc/hostname; curl --bad; curl -o f -s file:///etc/group; cat f").needs(&["curl"]).numbers(),
     sh("ssh-keygen -q -t ed25519 -N '' -f k; ssh-keygen -y -f k | wc -w; ssh-keygen -l -f nothing").needs(&["ssh-keygen"]),
     sh("echo text | openssl dgst -sha256; openssl rand -hex 8 | wc -c; openssl nothing; openssl version | wc -l").needs(&["openssl"]),
     sh("gdb -batch -ex 'run' -ex 'bt 1' --args sh -c 'echo inner; exit 3' 2>&1 | grep -E 'inner|exited'").needs(&["gdb"]).numbers(),

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use crate::capture::Capture;
+use crate::confine;
 use lapwing_writer_shim::calm::{errno, set_errno};
 use lapwing_writer_shim::environment::{BUFFER, Environment, PROPAGATE, QUIET, RING, STREAM};
 use libc::c_char;
@@ -79,7 +80,9 @@ fn is_separator(byte: u8) -> bool {
 /// # Safety
 /// `given` is null, or an environment.
 pub(crate) unsafe fn environment(given: Strings, space: &mut Space) -> Strings {
-    let Some(legacy) = Capture::get().and_then(|capture| capture.legacy.as_ref()) else { return given };
+    let Some(legacy) = Capture::get().filter(|_| !confine::is_on()).and_then(|capture| capture.legacy.as_ref()) else {
+        return given;
+    };
     // SAFETY: the caller's promise.
     unsafe { legacy.added_to(given, space) }.unwrap_or(given)
 }
