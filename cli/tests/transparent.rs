@@ -17,7 +17,7 @@ mod stage;
 mod surroundings;
 
 use commands::{Case, Mask};
-use stage::{End, Stage, compiled, have};
+use stage::{End, Stage, compiled, have, library};
 
 /// What can be compared of an output.
 fn shown(output: &[u8], mask: Mask) -> Vec<u8> {
@@ -67,6 +67,14 @@ fn compare(cases: &[Case]) {
             if all(&plain, case.mask) != all(&captured, case.mask) {
                 differences.push(format!("{} {options:?}\nplain: {plain:?}captured: {captured:?}", case.script));
             }
+        }
+        // Without `run`: the library is found, and decides, in every program anew that was started without it.
+        let (library, ring) = (library(), stage.ring());
+        let by_hand = [("LD_PRELOAD", library.to_str().unwrap()), ("LAPWING_RING", ring.to_str().unwrap())];
+        let keep = ("LAPWING_BUFFER", "keep");
+        let captured = stage.run_with(&command, &[&variables[..], &by_hand, &[keep]].concat());
+        if all(&plain, case.mask) != all(&captured, case.mask) {
+            differences.push(format!("{} by hand\nplain: {plain:?}captured: {captured:?}", case.script));
         }
         let quiet = stage.run_with(&stage.captured(&["--quiet", "--buffer", "keep"], &command), &variables);
         let is_silent = quiet.out.is_empty() && quiet.err.is_empty();

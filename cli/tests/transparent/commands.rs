@@ -135,6 +135,9 @@ pub const TOOLS: &[Case] = &[
     sh("df / | wc -l; du -s . | cut -f2; stat -c %n /etc/passwd; realpath /etc/../etc; nproc; uname; arch; pwd -P | wc -l"),
     sh("fold -w 20 /etc/passwd; fmt /etc/passwd; pr -t /etc/hostname; nl /etc/group; expand /etc/hostname; paste /etc/hostname /etc/hostname; tac /etc/group; rev /etc/hostname; shuf -n 0 /etc/group"),
     sh("chroot / echo rooted").loud(),
+    sh("env -u LD_PRELOAD sh -c 'echo on its own; ls --bad'").loud(),
+    sh("for loader in /lib64/ld-linux-x86-64.so.2 /lib/ld-linux-aarch64.so.1; do [ -x $loader ] && $loader /bin/echo by the loader; done"),
+    sh("LD_BIND_NOW=1 ls --bad; LD_DEBUG=none echo a; LD_LIBRARY_PATH=/nowhere echo b; LD_PRELOAD= echo c").loud(),
 ];
 
 /// Interpreters that every machine has.
@@ -228,6 +231,7 @@ pub const PROGRAMS: &[Case] = &[
     sh("exec $C children").loud().loses(),
     sh("exec $C descriptors").loud(),
     sh("exec $C signals").loses(),
+    sh("printf '#include <stdio.h>\nint main(void) { puts(\"static\"); return 3; }' | cc -static -x c -o static - && ./static; echo $?").loud(),
     sh("exec $C threads return"),
     sh("exec $C threads pthread-exit"),
     sh("exec $C threads main-exits"),
