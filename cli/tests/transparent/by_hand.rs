@@ -49,7 +49,7 @@ fn err(text: &str) -> (Source, String) {
 }
 
 const SCRIPT: &str =
-    "echo one; echo two >&2; echo inner | sed s/i/I/; x=$(echo taken); sh -c 'echo child'; echo f > /dev/null";
+    "echo one; echo two >&2; /bin/echo inner | sed s/i/I/; x=$(echo taken); sh -c 'echo child'; echo f > /dev/null";
 
 fn all() -> Vec<(Source, String)> {
     vec![out("one"), err("two"), out("Inner"), out("child")]

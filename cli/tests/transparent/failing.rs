@@ -1,7 +1,7 @@
 //! A ring that is not there, or not what it was: a captured program runs as if nothing were there.
 
 use crate::stage::{End, Stage, compiled, end_of, lapwing, library};
-use lapwing_ring::{Create, Writer};
+use lapwing_ring::{Create, Reader};
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -103,21 +103,39 @@ fn a_ring_that_is_damaged_behind_its_header() {
     }
 }
 
-/// Processes that hold every slot of the ring.
-fn fill(ring: &Path) -> Vec<Writer> {
-    let mut writers = Vec::new();
-    while let Ok(writer) = Writer::open(ring) {
-        writers.push(writer);
+/// Captured programs that hold every slot of the ring, until they are dropped.
+struct Full(Vec<Child>);
+
+impl Full {
+    fn new(ring: &Path) -> Self {
+        let reader = Reader::open(ring).unwrap();
+        let slots = reader.stat().unwrap().identity.geometry.slot_count() as usize;
+        let hold = |_| {
+            let mut command = command(ring, &["sh", "-c", "echo held; read x"], &[]);
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
+        };
+        let full = Self((0..slots).map(hold).collect());
+        while reader.stat().unwrap().writers.len() < slots {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        full
     }
-    assert!(!writers.is_empty());
-    writers
+}
+
+impl Drop for Full {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 #[test]
 fn a_ring_full_of_writers() {
     let stage = Stage::new();
     let ring = changed(&stage, "full", |_| ());
-    let writers = fill(&ring);
+    let writers = Full::new(&ring);
     is_as_ever(&ring, "all slots are taken");
     drop(writers);
     let end = end_of(command(&ring, &["sh", "-c", SCRIPT], &[("LAPWING_QUIET", "1")]));
@@ -128,7 +146,7 @@ fn a_ring_full_of_writers() {
 fn what_a_quiet_program_cannot_record_goes_where_it_went() {
     let stage = Stage::new();
     let ring = changed(&stage, "full", |_| ());
-    let writers = fill(&ring);
+    let writers = Full::new(&ring);
     let script = "printf 'one\\n<3>two\\nthr'; printf 'ee\\n'; echo err >&2; printf 'no newline'; head -c 20000 /dev/zero | tr '\\0' x";
     let plain = end_of(command(&ring, &["sh", "-c", script], &[("LAPWING_STREAM", "")]));
     let quiet = end_of(command(&ring, &["sh", "-c", script], &[("LAPWING_QUIET", "1")]));
