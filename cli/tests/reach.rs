@@ -20,13 +20,18 @@ fn a_stream_is_captured_under_any_number_that_is_remembered() {
 
 #[test]
 fn a_descriptor_that_changed_behind_our_back_is_found_out_about() {
-    let stage = Stage::new();
-    let done = stage.run(Out::Pipe, stage.command(Some(&["--quiet"]), &[&program("descriptors"), "behind", "file"]));
-    assert!(done.status.success(), "{done:?}");
-    let found = stage.texts(Source::Stdout).len();
-    assert!((6..=70).contains(&found), "{found} of 70 lines");
-    assert_eq!(lines(&done.out).len(), 70 - found, "what is not in the ring was printed");
-    assert_eq!(std::fs::read_to_string(stage.path("file")).unwrap(), "to the file\n".repeat(2));
+    for (how, quiet) in [("write", &["--quiet"][..]), ("write", &[]), ("pwritev2", &["--quiet"]), ("pwritev2", &[])] {
+        let stage = Stage::new();
+        let command = stage.command(Some(quiet), &[&program("descriptors"), "behind", "file", how]);
+        let done = stage.run(Out::Pipe, command);
+        assert!(done.status.success(), "{done:?}");
+        let found = stage.texts(Source::Stdout).len();
+        assert!((6..=70).contains(&found), "{how} {quiet:?}: {found} of 70 lines");
+        if !quiet.is_empty() {
+            assert_eq!(lines(&done.out).len(), 70 - found, "{how}: what is not in the ring was printed");
+        }
+        assert_eq!(std::fs::read_to_string(stage.path("file")).unwrap(), "to the file\n".repeat(2));
+    }
 }
 
 #[test]

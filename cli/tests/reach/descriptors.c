@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,12 +48,14 @@ static int numbers(const char *file) {
 }
 
 // A descriptor that is no stream becomes one behind our back. It is found out about, but not at once.
-static int behind(const char *file) {
+static int behind(const char *file, const char *how) {
     int fd = open(file, O_CREAT | O_WRONLY | O_APPEND, 0600);
     say(fd, "to the file\n");
     syscall(SYS_dup3, 1, fd, 0);
     usleep(25000);
-    for (int i = 0; i < 70; i++) say(fd, "found\n");
+    struct iovec line = {"found\n", 6};
+    for (int i = 0; i < 70; i++)
+        if ((is(how, "write") ? write(fd, "found\n", 6) : pwritev2(fd, &line, 1, -1, 0)) != 6) abort();
     // The other way round it must not take longer than ten milliseconds and a tick.
     int other = open(file, O_CREAT | O_WRONLY | O_APPEND, 0600);
     syscall(SYS_dup3, other, fd, 0);
@@ -77,7 +80,7 @@ static int borrowed(const char *file) {
 
 int main(int count, char **arguments) {
     if (is(arguments[1], "numbers")) return numbers(arguments[2]);
-    if (is(arguments[1], "behind")) return behind(arguments[2]);
+    if (is(arguments[1], "behind")) return behind(arguments[2], arguments[3]);
     if (is(arguments[1], "borrowed")) return borrowed(arguments[2]);
     return 98;
 }

@@ -183,77 +183,105 @@ pub(crate) unsafe fn pieces(text: &[iovec], mut len: usize, mut each: impl FnMut
     }
 }
 
+/// What captures, if `fd` may be one of the streams; `None` if it is known to be neither. To be asked once in a call.
 #[inline(always)]
-fn of(fd: c_int) -> Option<&'static Capture> {
+pub(crate) fn watching(fd: c_int) -> Option<&'static Capture> {
     Capture::get().filter(|capture| capture.state.files.may_be_stream(fd))
 }
 
-/// To be asked before the real call: takes all of `text` if the ring alone is to have it, and gives what to return.
-///
-/// # Safety
-/// `text` and `count` are as writev(2) wants them.
-#[inline(always)]
-pub(crate) unsafe fn divert(fd: c_int, text: *const iovec, count: usize) -> Option<ssize_t> {
-    if !Capture::get()?.quiet {
-        return None;
+impl Capture {
+    /// Which stream `fd` is, and what sort of file.
+    #[inline(never)]
+    pub(crate) fn found(&self, fd: c_int) -> Option<(Stream, Sort)> {
+        kept_in(|| self.state.files.find(fd, &self.streams))?
     }
-    let capture = of(fd)?;
-    // SAFETY: the caller's promise.
-    unsafe { take(capture, fd, text, count) }
-}
 
-/// Would the ring alone have what is written to `fd`? It may turn out that it would not.
-#[inline(always)]
-pub(crate) fn may_divert(fd: c_int) -> bool {
-    Capture::get().is_some_and(|capture| capture.quiet) && of(fd).is_some()
-}
-
-/// As [`divert`], for a call that other sorts of files than this one do not take.
-///
-/// # Safety
-/// As [`divert`].
-#[inline(always)]
-pub(crate) unsafe fn divert_if(sort: Sort, fd: c_int, text: *const iovec, count: usize) -> Option<ssize_t> {
-    if !may_divert(fd) || found(fd).is_none_or(|(_, other)| other != sort) {
-        return None;
-    }
-    // SAFETY: the caller's promise.
-    unsafe { divert(fd, text, count) }
-}
-
-/// Which stream `fd` is, and what sort of file.
-#[inline(never)]
-pub(crate) fn found(fd: c_int) -> Option<(Stream, Sort)> {
-    let capture = of(fd)?;
-    kept_in(|| capture.state.files.find(fd, &capture.streams))?
-}
-
-/// As [`tee`], behind a real call that was made though the ring alone was to have what is written.
-///
-/// # Safety
-/// As [`tee`].
-#[inline(always)]
-pub(crate) unsafe fn tee_always(fd: c_int, text: *const iovec, count: usize, written: ssize_t) {
-    if written > 0
-        && let Some(capture) = of(fd)
-    {
+    /// To be asked before the real call: takes all of `text` if the ring alone is to have it, and gives what to return.
+    ///
+    /// # Safety
+    /// `text` and `count` are as writev(2) wants them.
+    #[inline(always)]
+    pub(crate) unsafe fn divert(&self, fd: c_int, text: *const iovec, count: usize) -> Option<ssize_t> {
+        if !self.quiet {
+            return None;
+        }
         // SAFETY: the caller's promise.
-        unsafe { copy(capture, fd, text, count, written as usize) }
+        unsafe { self.take(fd, text, count) }
     }
-}
 
-/// To be called behind the real call: records what it says it has written.
-///
-/// # Safety
-/// `count` pieces of memory that can be read, at least `written` bytes together.
-#[inline(always)]
-pub(crate) unsafe fn tee(fd: c_int, text: *const iovec, count: usize, written: ssize_t) {
-    if written > 0
-        && Capture::get().is_some_and(|capture| !capture.quiet)
-        && let Some(capture) = of(fd)
-    {
+    /// As [`Capture::divert`], for a call that other sorts of files than this one do not take.
+    ///
+    /// # Safety
+    /// As [`Capture::divert`].
+    #[inline(always)]
+    pub(crate) unsafe fn divert_if(&self, sort: Sort, fd: c_int, text: *const iovec, count: usize) -> Option<ssize_t> {
+        if !self.quiet || self.found(fd)?.1 != sort {
+            return None;
+        }
         // SAFETY: the caller's promise.
-        unsafe { copy(capture, fd, text, count, written as usize) }
+        unsafe { self.take(fd, text, count) }
+    }
+
+    /// To be called behind the real call: records what it says it has written. Where only the ring should have had it, that
+    /// has been tried.
+    ///
+    /// # Safety
+    /// `count` pieces of memory that can be read, at least `written` bytes together.
+    #[inline(always)]
+    pub(crate) unsafe fn tee(&self, fd: c_int, text: *const iovec, count: usize, written: ssize_t) {
+        if written > 0 && !self.quiet {
+            // SAFETY: the caller's promise.
+            unsafe { self.copy(fd, text, count, written as usize) }
+        }
+    }
+
+    /// As [`Capture::tee`], behind a call that is made in any case.
+    ///
+    /// # Safety
+    /// As [`Capture::tee`].
+    #[inline(always)]
+    pub(crate) unsafe fn tee_always(&self, fd: c_int, text: *const iovec, count: usize, written: ssize_t) {
+        if written > 0 {
+            // SAFETY: the caller's promise.
+            unsafe { self.copy(fd, text, count, written as usize) }
+        }
+    }
+
+    /// # Safety
+    /// As [`Capture::tee`].
+    #[inline(never)]
+    unsafe fn copy(&self, fd: c_int, text: *const iovec, count: usize, written: usize) {
+        kept_in(|| {
+            // SAFETY: the caller's promise.
+            let text = unsafe { std::slice::from_raw_parts(text, count) };
+            if !is_memory(text, written) {
+                return None;
+            }
+            // SAFETY: the caller's promise.
+            unsafe { self.record(fd, text, written) }
+        });
+    }
+
+    /// Records all of `text`, and gives its length as write(2) would. `None`: that is for the real call to say.
+    ///
+    /// # Safety
+    /// As [`Capture::divert`].
+    #[inline(never)]
+    unsafe fn take(&self, fd: c_int, text: *const iovec, count: usize) -> Option<ssize_t> {
+        if !(1..=libc::UIO_MAXIOV as usize).contains(&count) || text.is_null() {
+            return None;
+        }
+        kept_in(|| {
+            // SAFETY: the caller's promise.
+            let text = unsafe { std::slice::from_raw_parts(text, count) };
+            let len = text.iter().try_fold(0, |sum: ssize_t, piece| sum.checked_add_unsigned(piece.iov_len))?;
+            if !is_memory(text, len as usize) || !self.is_accepted(fd) {
+                return None;
+            }
+            // SAFETY: the caller's promise.
+            unsafe { self.record(fd, text, len as usize) }?;
+            Some(len)
+        })?
     }
 }
 
@@ -266,43 +294,6 @@ fn is_memory(text: &[iovec], mut len: usize) -> bool {
         len -= now;
         now == 0 || ADDRESSES.contains(&(piece.iov_base as usize))
     })
-}
-
-/// # Safety
-/// As [`tee`].
-#[inline(never)]
-unsafe fn copy(capture: &Capture, fd: c_int, text: *const iovec, count: usize, written: usize) {
-    kept_in(|| {
-        // SAFETY: the caller's promise.
-        let text = unsafe { std::slice::from_raw_parts(text, count) };
-        if !is_memory(text, written) {
-            return None;
-        }
-        // SAFETY: the caller's promise.
-        unsafe { capture.record(fd, text, written) }
-    });
-}
-
-/// Records all of `text`, and gives its length as write(2) would. `None`: that is for the real call to say.
-///
-/// # Safety
-/// As [`divert`].
-#[inline(never)]
-unsafe fn take(capture: &Capture, fd: c_int, text: *const iovec, count: usize) -> Option<ssize_t> {
-    if !(1..=libc::UIO_MAXIOV as usize).contains(&count) || text.is_null() {
-        return None;
-    }
-    kept_in(|| {
-        // SAFETY: the caller's promise.
-        let text = unsafe { std::slice::from_raw_parts(text, count) };
-        let len = text.iter().try_fold(0, |sum: ssize_t, piece| sum.checked_add_unsigned(piece.iov_len))?;
-        if !is_memory(text, len as usize) || !capture.is_accepted(fd) {
-            return None;
-        }
-        // SAFETY: the caller's promise.
-        unsafe { capture.record(fd, text, len as usize) }?;
-        Some(len)
-    })?
 }
 
 /// In a forked child, and in the constructor: finds out who we are before anybody else could.

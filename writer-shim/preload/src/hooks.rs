@@ -5,7 +5,7 @@
 //! a real function has anything to clean up behind it, not even in an unoptimised build: no closures, no generics.
 #![allow(unsafe_code, clippy::missing_safety_doc)]
 
-use crate::capture::{divert, may_divert, tee, tee_always};
+use crate::capture::{Capture, watching};
 use crate::datagrams;
 use crate::real;
 use lapwing_writer_shim::calm::set_errno;
@@ -13,15 +13,29 @@ use libc::{c_int, c_void, iovec, off64_t, size_t, ssize_t};
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C-unwind" fn write(fd: c_int, data: *const c_void, len: size_t) -> ssize_t {
+    if let Some(capture) = watching(fd) {
+        // SAFETY: the caller's promise.
+        return unsafe { write_watched(capture, fd, data, len) };
+    }
+    // SAFETY: the caller's promise.
+    let written = unsafe { real::write(fd, data, len) };
+    let text = iovec { iov_base: data.cast_mut(), iov_len: len };
+    // SAFETY: what the kernel has just looked at.
+    unsafe { datagrams::written(fd, &text, 1, written) };
+    written
+}
+
+#[inline(never)]
+unsafe extern "C-unwind" fn write_watched(capture: &Capture, fd: c_int, data: *const c_void, len: size_t) -> ssize_t {
     let text = iovec { iov_base: data.cast_mut(), iov_len: len };
     // SAFETY: one piece, which is the caller's.
-    if let Some(taken) = unsafe { divert(fd, &text, 1) } {
+    if let Some(taken) = unsafe { capture.divert(fd, &text, 1) } {
         return taken;
     }
     // SAFETY: the caller's promise.
     let written = unsafe { real::write(fd, data, len) };
     // SAFETY: the piece has just been read.
-    unsafe { tee(fd, &text, 1, written) };
+    unsafe { capture.tee(fd, &text, 1, written) };
     // SAFETY: what the kernel has just looked at.
     unsafe { datagrams::written(fd, &text, 1, written) };
     written
@@ -36,14 +50,19 @@ pub unsafe extern "C-unwind" fn __write(fd: c_int, data: *const c_void, len: siz
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C-unwind" fn writev(fd: c_int, text: *const iovec, count: c_int) -> ssize_t {
     let pieces = usize::try_from(count).unwrap_or(0);
-    // SAFETY: the caller's promise.
-    if let Some(taken) = unsafe { divert(fd, text, pieces) } {
-        return taken;
+    let watching = watching(fd);
+    if let Some(capture) = watching {
+        // SAFETY: the caller's promise.
+        if let Some(taken) = unsafe { capture.divert(fd, text, pieces) } {
+            return taken;
+        }
     }
     // SAFETY: the caller's promise.
     let written = unsafe { real::writev(fd, text, count) };
-    // SAFETY: the pieces have just been read.
-    unsafe { tee(fd, text, pieces, written) };
+    if let Some(capture) = watching {
+        // SAFETY: the pieces have just been read.
+        unsafe { capture.tee(fd, text, pieces, written) };
+    }
     // SAFETY: what the kernel has just looked at.
     unsafe { datagrams::written(fd, text, pieces, written) };
     written
@@ -55,7 +74,10 @@ macro_rules! positioned {
         pub unsafe extern "C-unwind" fn $name(fd: c_int, data: *const c_void, len: size_t, at: off64_t) -> ssize_t {
             let Some(real) = real::$real.find() else { return missing() as ssize_t };
             let text = iovec { iov_base: data.cast_mut(), iov_len: len };
-            if may_divert(fd) {
+            let watching = watching(fd);
+            if let Some(capture) = watching
+                && capture.quiet
+            {
                 // Whether one can write there at all, the kernel says when there is nothing to write.
                 // SAFETY: the caller's promise, of fewer bytes.
                 let none = unsafe { real(fd, data, 0, at) };
@@ -63,14 +85,16 @@ macro_rules! positioned {
                     return none;
                 }
                 // SAFETY: one piece, which is the caller's.
-                if let Some(taken) = unsafe { divert(fd, &text, 1) } {
+                if let Some(taken) = unsafe { capture.divert(fd, &text, 1) } {
                     return taken;
                 }
             }
             // SAFETY: the caller's promise.
             let written = unsafe { real(fd, data, len, at) };
-            // SAFETY: the piece has just been read.
-            unsafe { tee(fd, &text, 1, written) };
+            if let Some(capture) = watching {
+                // SAFETY: the piece has just been read.
+                unsafe { capture.tee(fd, &text, 1, written) };
+            }
             written
         }
 
@@ -83,21 +107,26 @@ macro_rules! positioned {
         ) -> ssize_t {
             let Some(real) = real::$real_of_many.find() else { return missing() as ssize_t };
             let pieces = usize::try_from(count).unwrap_or(0);
-            if may_divert(fd) {
+            let watching = watching(fd);
+            if let Some(capture) = watching
+                && capture.quiet
+            {
                 // SAFETY: the caller's promise, of no pieces.
                 let none = unsafe { real(fd, text, 0, at) };
                 if none != 0 {
                     return none;
                 }
                 // SAFETY: the caller's promise.
-                if let Some(taken) = unsafe { divert(fd, text, pieces) } {
+                if let Some(taken) = unsafe { capture.divert(fd, text, pieces) } {
                     return taken;
                 }
             }
             // SAFETY: the caller's promise.
             let written = unsafe { real(fd, text, count, at) };
-            // SAFETY: the pieces have just been read.
-            unsafe { tee(fd, text, pieces, written) };
+            if let Some(capture) = watching {
+                // SAFETY: the pieces have just been read.
+                unsafe { capture.tee(fd, text, pieces, written) };
+            }
             written
         }
     )* };
@@ -123,22 +152,28 @@ macro_rules! positioned_with_flags {
         ) -> ssize_t {
             let Some(real) = real::$real.find() else { return missing() as ssize_t };
             let pieces = usize::try_from(count).unwrap_or(0);
+            let watching = watching(fd);
             // What others do or forbid, the kernel says only when there is something to write.
-            if flags & !PLAIN_FLAGS == 0 && may_divert(fd) {
+            if let Some(capture) = watching
+                && capture.quiet
+                && flags & !PLAIN_FLAGS == 0
+            {
                 // SAFETY: the caller's promise, of no pieces.
                 let none = unsafe { real(fd, text, 0, at, flags) };
                 if none != 0 {
                     return none;
                 }
                 // SAFETY: the caller's promise.
-                if let Some(taken) = unsafe { divert(fd, text, pieces) } {
+                if let Some(taken) = unsafe { capture.divert(fd, text, pieces) } {
                     return taken;
                 }
             }
             // SAFETY: the caller's promise.
             let written = unsafe { real(fd, text, count, at, flags) };
-            // SAFETY: the pieces have just been read.
-            unsafe { tee_always(fd, text, pieces, written) };
+            if let Some(capture) = watching {
+                // SAFETY: the pieces have just been read.
+                unsafe { capture.tee_always(fd, text, pieces, written) };
+            }
             written
         }
     )* };

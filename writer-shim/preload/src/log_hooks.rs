@@ -2,7 +2,7 @@
 #![allow(unsafe_code, clippy::missing_safety_doc)]
 
 use crate::calls;
-use crate::capture::{self, Capture, may_divert};
+use crate::capture::{self, Capture};
 use crate::datagrams::{sent, sent_to};
 use crate::hooks::missing;
 use crate::{real, sockets};
@@ -14,51 +14,34 @@ fn piece(data: *const c_void, len: size_t) -> iovec {
     iovec { iov_base: data.cast_mut(), iov_len: len }
 }
 
-/// Standard output can be a socket. What is urgent, or goes with a descriptor, is sent in any case.
+/// What captures, if standard output can be this socket. What is urgent is not of its stream.
+#[inline(always)]
+fn watching(fd: c_int, flags: c_int) -> Option<&'static Capture> {
+    if flags & libc::MSG_OOB == 0 { capture::watching(fd) } else { None }
+}
+
+/// What goes with an address or a descriptor is sent in any case.
 ///
 /// # Safety
-/// As [`capture::divert`].
-#[inline(always)]
-unsafe fn divert_sent(fd: c_int, text: *const iovec, count: usize, flags: c_int) -> Option<ssize_t> {
-    if flags & libc::MSG_OOB != 0 {
-        return None;
-    }
-    // SAFETY: the caller's promise.
-    unsafe { capture::divert_if(Sort::Socket, fd, text, count) }
-}
-
-/// # Safety
-/// As [`capture::tee`].
-#[inline(always)]
-unsafe fn tee_sent(fd: c_int, text: *const iovec, count: usize, flags: c_int, sent: ssize_t) {
-    if flags & libc::MSG_OOB == 0 {
-        // SAFETY: the caller's promise.
-        unsafe { capture::tee_always(fd, text, count, sent) }
-    }
-}
-
-/// # Safety
 /// As sendmsg(2).
-#[inline(always)]
-unsafe fn divert_message(fd: c_int, message: *const msghdr, flags: c_int) -> Option<ssize_t> {
-    if !may_divert(fd) {
+unsafe fn divert_message(capture: &Capture, fd: c_int, message: *const msghdr) -> Option<ssize_t> {
+    if !capture.quiet {
         return None;
     }
     // SAFETY: null, or the caller's promise.
     let plain = unsafe { message.as_ref() }.filter(|to| to.msg_name.is_null() && to.msg_controllen == 0)?;
     // SAFETY: the caller's promise.
-    unsafe { divert_sent(fd, plain.msg_iov, plain.msg_iovlen as _, flags) }
+    unsafe { capture.divert_if(Sort::Socket, fd, plain.msg_iov, plain.msg_iovlen as _) }
 }
 
 /// # Safety
-/// As [`capture::tee`], for the message's pieces.
-#[inline(always)]
-unsafe fn tee_message(fd: c_int, message: *const msghdr, flags: c_int, sent: ssize_t) {
+/// As [`Capture::tee_always`], for the message's pieces.
+unsafe fn tee_message(capture: &Capture, fd: c_int, message: *const msghdr, sent: ssize_t) {
     if sent > 0 {
         // SAFETY: the kernel has just read it.
         let message = unsafe { &*message };
         // SAFETY: the caller's promise.
-        unsafe { tee_sent(fd, message.msg_iov, message.msg_iovlen as _, flags, sent) }
+        unsafe { capture.tee_always(fd, message.msg_iov, message.msg_iovlen as _, sent) }
     }
 }
 
@@ -66,14 +49,19 @@ unsafe fn tee_message(fd: c_int, message: *const msghdr, flags: c_int, sent: ssi
 pub unsafe extern "C-unwind" fn send(fd: c_int, data: *const c_void, len: size_t, flags: c_int) -> ssize_t {
     let Some(real) = real::SEND.find() else { return missing() as ssize_t };
     let text = piece(data, len);
-    // SAFETY: one piece, which is the caller's.
-    if let Some(taken) = unsafe { divert_sent(fd, &text, 1, flags) } {
-        return taken;
+    let watching = watching(fd, flags);
+    if let Some(capture) = watching {
+        // SAFETY: one piece, which is the caller's.
+        if let Some(taken) = unsafe { capture.divert_if(Sort::Socket, fd, &text, 1) } {
+            return taken;
+        }
     }
     // SAFETY: the caller's promise.
     let result = unsafe { real(fd, data, len, flags) };
-    // SAFETY: what the kernel has just looked at.
-    unsafe { tee_sent(fd, &text, 1, flags, result) };
+    if let Some(capture) = watching {
+        // SAFETY: what the kernel has just looked at.
+        unsafe { capture.tee_always(fd, &text, 1, result) };
+    }
     // SAFETY: what the kernel has just looked at.
     unsafe { sent_to(fd, text, ptr::null(), 0, result) };
     result
@@ -96,16 +84,21 @@ pub unsafe extern "C-unwind" fn sendto(
 ) -> ssize_t {
     let Some(real) = real::SENDTO.find() else { return missing() as ssize_t };
     let text = piece(data, len);
-    if address.is_null() {
+    let watching = watching(fd, flags);
+    if let Some(capture) = watching
+        && address.is_null()
+    {
         // SAFETY: one piece, which is the caller's.
-        if let Some(taken) = unsafe { divert_sent(fd, &text, 1, flags) } {
+        if let Some(taken) = unsafe { capture.divert_if(Sort::Socket, fd, &text, 1) } {
             return taken;
         }
     }
     // SAFETY: the caller's promise.
     let result = unsafe { real(fd, data, len, flags, address, address_len) };
-    // SAFETY: what the kernel has just looked at.
-    unsafe { tee_sent(fd, &text, 1, flags, result) };
+    if let Some(capture) = watching {
+        // SAFETY: what the kernel has just looked at.
+        unsafe { capture.tee_always(fd, &text, 1, result) };
+    }
     // SAFETY: what the kernel has just looked at.
     unsafe { sent_to(fd, text, address, address_len, result) };
     result
@@ -114,14 +107,19 @@ pub unsafe extern "C-unwind" fn sendto(
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
     let Some(real) = real::SENDMSG.find() else { return missing() as ssize_t };
-    // SAFETY: the caller's promise.
-    if let Some(taken) = unsafe { divert_message(fd, message, flags) } {
-        return taken;
+    let watching = watching(fd, flags);
+    if let Some(capture) = watching {
+        // SAFETY: the caller's promise.
+        if let Some(taken) = unsafe { divert_message(capture, fd, message) } {
+            return taken;
+        }
     }
     // SAFETY: the caller's promise.
     let result = unsafe { real(fd, message, flags) };
-    // SAFETY: what the kernel has just looked at.
-    unsafe { tee_message(fd, message, flags, result) };
+    if let Some(capture) = watching {
+        // SAFETY: what the kernel has just looked at.
+        unsafe { tee_message(capture, fd, message, result) };
+    }
     // SAFETY: what the kernel has just looked at.
     unsafe { sent(fd, message, result) };
     result
@@ -131,13 +129,16 @@ pub unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags
 pub unsafe extern "C-unwind" fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
     let Some(real) = real::SENDMMSG.find() else { return missing() };
     let mut taken = 0;
-    while may_divert(fd) && taken < count.min(libc::UIO_MAXIOV as c_uint) {
+    let watching = watching(fd, flags);
+    while let Some(capture) = watching
+        && taken < count.min(libc::UIO_MAXIOV as c_uint)
+    {
         // SAFETY: so many are there.
         let message = unsafe { messages.add(taken as usize) };
         // SAFETY: one of the caller's.
         let header = unsafe { &raw const (*message).msg_hdr };
         // SAFETY: the caller's promise.
-        let Some(len) = (unsafe { divert_message(fd, header, flags) }) else { break };
+        let Some(len) = (unsafe { divert_message(capture, fd, header) }) else { break };
         // SAFETY: as above; the kernel would write it too.
         unsafe { (*message).msg_len = len as c_uint };
         taken += 1;
@@ -161,8 +162,10 @@ pub unsafe extern "C-unwind" fn sendmmsg(fd: c_int, messages: *mut mmsghdr, coun
         let header = unsafe { &raw const (*message).msg_hdr };
         // SAFETY: the kernel has written it.
         let len = unsafe { (*message).msg_len };
-        // SAFETY: what the kernel has just looked at.
-        unsafe { tee_message(fd, header, flags, len as ssize_t) };
+        if let Some(capture) = watching {
+            // SAFETY: what the kernel has just looked at.
+            unsafe { tee_message(capture, fd, header, len as ssize_t) };
+        }
         // SAFETY: what the kernel has just looked at.
         unsafe { sent(fd, header, len as ssize_t) };
         i += 1;

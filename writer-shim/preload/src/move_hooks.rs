@@ -1,7 +1,7 @@
 //! What a program calls instead of its C library when it lets the kernel move data. The rules are those of `hooks`.
 #![allow(unsafe_code, clippy::missing_safety_doc)]
 
-use crate::capture::{divert_if, found, may_divert, tee as copy};
+use crate::capture::watching;
 use crate::hooks::missing;
 use crate::moves;
 use crate::real;
@@ -79,18 +79,19 @@ pub unsafe extern "C-unwind" fn tee(from: c_int, to: c_int, len: size_t, flags: 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C-unwind" fn vmsplice(fd: c_int, text: *const iovec, count: size_t, flags: c_uint) -> ssize_t {
     let Some(real) = real::VMSPLICE.find() else { return missing() as ssize_t };
-    if may_divert(fd) && moves::is_writable(fd) {
+    // The other end of a pipe is filled from it.
+    let watching = watching(fd).filter(|capture| capture.found(fd).is_some() && moves::is_writable(fd));
+    if let Some(capture) = watching {
         // SAFETY: the caller's promise.
-        if let Some(taken) = unsafe { divert_if(Sort::Pipe, fd, text, count) } {
+        if let Some(taken) = unsafe { capture.divert_if(Sort::Pipe, fd, text, count) } {
             return taken;
         }
     }
     // SAFETY: the caller's promise.
     let moved = unsafe { real(fd, text, count, flags) };
-    // The other end of a pipe is filled from it.
-    if moved > 0 && found(fd).is_some() && moves::is_writable(fd) {
+    if let Some(capture) = watching {
         // SAFETY: the pieces have just been read.
-        unsafe { copy(fd, text, count, moved) };
+        unsafe { capture.tee(fd, text, count, moved) };
     }
     moved
 }

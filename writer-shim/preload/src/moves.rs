@@ -7,7 +7,7 @@
 //! `None`: nothing that is captured, the real call is to be made.
 #![allow(unsafe_code)]
 
-use crate::capture::{Capture, found};
+use crate::capture::{Capture, watching};
 use crate::confine;
 use crate::real;
 use lapwing_writer_shim::calm::{apart, errno, set_errno};
@@ -28,7 +28,7 @@ type Moved = Result<usize, Failed>;
 /// # Safety
 /// As sendfile(2).
 pub(crate) unsafe fn sendfile(to: c_int, from: c_int, at: *mut off64_t, len: usize) -> Option<ssize_t> {
-    let capture = capture_of(to)?;
+    let (capture, _) = capture_of(to)?;
     // The real call refuses it.
     if !is_at_end_of_none(to) {
         return None;
@@ -52,7 +52,7 @@ pub(crate) unsafe fn copy_file_range(
     len: usize,
     flags: c_uint,
 ) -> Option<ssize_t> {
-    let capture = capture_of(to)?;
+    let (capture, _) = capture_of(to)?;
     let (source, sort) = FileId::and_sort_of_fd(from)?;
     let (target, sort_of_target) = FileId::and_sort_of_fd(to)?;
     // The real call has its own words for these, and moves nothing.
@@ -73,8 +73,7 @@ pub(crate) unsafe fn splice(
     len: usize,
     flags: c_uint,
 ) -> Option<ssize_t> {
-    let capture = capture_of(to)?;
-    let (_, sort_of_target) = found(to)?;
+    let (capture, sort_of_target) = capture_of(to)?;
     let (_, sort) = FileId::and_sort_of_fd(from)?;
     let moved = || match sort {
         Sort::Pipe => {
@@ -107,9 +106,9 @@ pub(crate) unsafe fn splice(
 }
 
 pub(crate) fn tee(from: c_int, to: c_int, len: usize, flags: c_uint) -> Option<ssize_t> {
-    let capture = capture_of(to)?;
+    let (capture, sort_of_target) = capture_of(to)?;
     let (_, sort) = FileId::and_sort_of_fd(from)?;
-    if sort != Sort::Pipe || found(to)?.1 != Sort::Pipe {
+    if (sort, sort_of_target) != (Sort::Pipe, Sort::Pipe) {
         return None;
     }
     Some(result(|| {
@@ -138,9 +137,9 @@ fn is_at_end_of_none(fd: c_int) -> bool {
     unsafe { libc::syscall(libc::SYS_fcntl, fd, libc::F_GETFL) as c_int & libc::O_APPEND == 0 }
 }
 
-fn capture_of(fd: c_int) -> Option<&'static Capture> {
-    let capture = Capture::get().filter(|_| !confine::is_on())?;
-    found(fd).is_some().then_some(capture)
+fn capture_of(fd: c_int) -> Option<(&'static Capture, Sort)> {
+    let capture = watching(fd).filter(|_| !confine::is_on())?;
+    Some((capture, capture.found(fd)?.1))
 }
 
 /// Does it as a call would: the number of bytes, or -1 and errno.

@@ -2,7 +2,7 @@
 //! writing, in the tables of files, is made to point here. Where there is no such table, stdio is left alone.
 #![allow(unsafe_code)]
 
-use crate::capture::{divert, tee};
+use crate::capture::watching;
 use libc::{FILE, c_int, c_void, iovec, ssize_t};
 use std::ffi::CStr;
 use std::ops::Range;
@@ -44,14 +44,19 @@ unsafe extern "C-unwind" fn write(file: *mut FILE, data: *const c_void, len: ssi
     // SAFETY: stdio gives us a file of its own.
     let fd = unsafe { libc::fileno(file) };
     let text = iovec { iov_base: data.cast_mut(), iov_len: usize::try_from(len).unwrap_or(0) };
-    // SAFETY: one piece, which is stdio's.
-    if let Some(taken) = unsafe { divert(fd, &text, 1) } {
-        return taken;
+    let watching = watching(fd);
+    if let Some(capture) = watching {
+        // SAFETY: one piece, which is stdio's.
+        if let Some(taken) = unsafe { capture.divert(fd, &text, 1) } {
+            return taken;
+        }
     }
     // SAFETY: what stdio gave us.
     let written = unsafe { original(file, data, len) };
-    // SAFETY: the piece has just been read.
-    unsafe { tee(fd, &text, 1, written) };
+    if let Some(capture) = watching {
+        // SAFETY: the piece has just been read.
+        unsafe { capture.tee(fd, &text, 1, written) };
+    }
     written
 }
 
