@@ -121,6 +121,12 @@ pub(crate) fn connected(fd: c_int, service: Option<Service>) {
     }
 }
 
+/// Was there ever a socket that is connected to a system log?
+#[inline(always)]
+pub(crate) fn any() -> bool {
+    ANY.load(Relaxed)
+}
+
 /// What `fd` is known to be connected to. Nobody is asked.
 #[inline(always)]
 pub(crate) fn known(fd: c_int) -> Option<Service> {

@@ -1,5 +1,6 @@
 //! What the preloaded library costs: a line that is captured, a write that is not, and starting a program. Everything in one
-//! run, interleaved, medians. `shim [ROUNDS]`; `shim worker WHAT` is what it measures.
+//! run, interleaved, medians. `shim [start] [ROUNDS]`, `start` for the last of these alone; `shim worker WHAT` is what it
+//! measures.
 
 mod outputs;
 mod start;
@@ -25,8 +26,13 @@ fn main() {
     {
         return worker::work(what);
     }
-    let rounds = arguments.first().map_or(500, |rounds| rounds.parse().expect("a number of rounds"));
+    let is_start = arguments.first().is_some_and(|word| word == "start");
+    let rounds = arguments.get(usize::from(is_start));
+    let rounds = rounds.map_or(500, |rounds| rounds.parse().expect("a number of rounds"));
     let ring = lapwing_benches::Ring::new("shim");
+    if is_start {
+        return start::measure(rounds, &ring);
+    }
     println!(
         "ns per operation, median of {rounds} rounds of {WRITES}, to an output {FEW}; a line of {} bytes",
         LINE.len()
