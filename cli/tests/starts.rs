@@ -118,6 +118,24 @@ fn what_the_c_library_says_for_a_program_is_captured() {
 }
 
 #[test]
+fn where_a_program_says_it_is_is_captured() {
+    let program = program("starts");
+    for options in [&[][..], &["--quiet"]] {
+        let stage = Stage::new();
+        let plain = stage.run(Out::Pipe, stage.command(None, &[&program, "ends", "backtrace"]));
+        let done = stage.run(Out::Pipe, stage.command(Some(options), &[&program, "ends", "backtrace"]));
+        // Where they are loaded differs from run to run.
+        let frames =
+            |text: &[&str]| text.iter().map(|line| line.split('[').next().unwrap().to_owned()).collect::<Vec<_>>();
+        let texts = stage.texts(Source::Stderr);
+        assert_eq!(frames(&texts.iter().map(String::as_str).collect::<Vec<_>>()), frames(&lines(&plain.err)));
+        assert_eq!(texts.len(), 20);
+        let printed = if options.is_empty() { texts } else { vec![] };
+        assert_eq!(lines(&done.err), printed);
+    }
+}
+
+#[test]
 fn a_daemon_s_parent_leaves_no_unfinished_line_to_its_child() {
     let stage = Stage::new();
     stage.captured(&[&program("starts"), "ends", "daemon"]);

@@ -30,6 +30,7 @@ mod copied;
 mod datagrams;
 mod descriptors;
 mod files;
+mod frames;
 mod hooks;
 mod inherit;
 mod labels;

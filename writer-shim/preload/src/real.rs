@@ -102,6 +102,7 @@ reals! {
     POSIX_SPAWNP = c"posix_spawnp": fn(*mut pid_t, *const c_char, *const Actions, *const Attributes, Strings, Strings) -> c_int;
     DAEMON = c"daemon": fn(c_int, c_int) -> c_int;
     STACK_CHK_FAIL = c"__stack_chk_fail": fn() -> !;
+    BACKTRACE_SYMBOLS_FD = c"backtrace_symbols_fd": fn(*const *mut c_void, c_int, c_int) -> ();
     SEND = c"send": fn(c_int, *const c_void, size_t, c_int) -> ssize_t;
     SENDTO = c"sendto": fn(c_int, *const c_void, size_t, c_int, *const sockaddr, socklen_t) -> ssize_t;
     SENDMSG = c"sendmsg": fn(c_int, *const msghdr, c_int) -> ssize_t;

@@ -45,6 +45,7 @@ fn it_exports_the_hooks_and_nothing_else() {
         "__vsyslog_chk",
         "__write",
         "_exit",
+        "backtrace_symbols_fd",
         "close",
         "close_range",
         "closefrom",

@@ -19,6 +19,7 @@ pub const C: &[Case] = &[
     Case::new("C", "the checked form of dprintf", "stdio, write", &["{bin}/prints-checked", "dprintf"]),
     Case::new("C", "the checked forms of wprintf", "stdio", &["{bin}/prints-checked", "wide"]),
     Case::new("C", "perror, warn, err, error, psignal", "stdio", &["{bin}/prints", "complaints"]),
+    Case::new("C", "backtrace_symbols_fd", "write", &["{bin}/prints", "backtrace"]),
     Case::new("C", "errors of getopt_long", "stdio", &["{bin}/prints", "getopt", "-z", "-b", "--unknown"]),
     Case::new("C", "errors of getopt_long, no argument", "stdio", &["{bin}/prints", "getopt", "--known"]),
     Case::new("C", "argp: --help", "stdio", &["{bin}/prints", "argp", "--help"]),

@@ -25,11 +25,6 @@ pub const GAPS: &[Case] = &[
         text: "psiginfo: Interrupt (Signal sent by kill() 0 0)\n",
         why: INSIDE,
     }]),
-    Case::new("C", "backtrace_symbols_fd", "", &["{bin}/prints", "backtrace"]).gaps(&[Gap {
-        source: Stderr,
-        text: "[0x0]\n",
-        why: INSIDE,
-    }]),
     Case::new("C", "a broken heap", "", &["{bin}/prints", "freed"]).gaps(&[Gap {
         source: Stderr,
         text: "double free or corruption (!prev)\n",
