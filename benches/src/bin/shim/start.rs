@@ -16,7 +16,7 @@ pub(crate) fn measure(rounds: usize, ring: &Ring) {
     };
     let idle = || {
         let mut command = plain();
-        command.env("LD_PRELOAD", library());
+        command.env("LD_PRELOAD", library()).env("LAPWING_STREAM", "");
         command
     };
     let captured = || {
