@@ -4,7 +4,7 @@
 #[path = "reach/stage.rs"]
 mod stage;
 
-use lapwing_ring::Source;
+use lapwing_ring::{Source, Writer};
 use stage::{Out, Stage, have, lines, program};
 
 const OUTS: [Out; 3] = [Out::Pipe, Out::File, Out::Socket];
@@ -34,6 +34,20 @@ fn calls_give_what_they_give_without_us_and_what_they_move_is_in_the_ring() {
             assert_eq!(quiet.texts(Source::Stderr), lines(&plain.err), "{what}, {out:?}, quiet");
             assert!(quiet.texts(Source::Stdout) == stage.texts(Source::Stdout), "{what}, {out:?}: other records");
         }
+    }
+}
+
+#[test]
+fn what_a_quiet_program_moves_and_the_ring_refuses_comes_out_once() {
+    let program = program("moves");
+    for (what, out) in [("pieces", Out::Pipe), ("sends", Out::Socket), ("files", Out::File), ("pipes", Out::Pipe)] {
+        let stage = Stage::with_ring(64 << 10);
+        // They hold every slot.
+        let writers: Vec<_> = std::iter::from_fn(|| Writer::open(&stage.path("ring")).ok()).collect();
+        let plain = stage.run(out, stage.command(None, &[&program, what]));
+        let quiet = stage.run(out, stage.command(Some(&["--quiet"]), &[&program, what]));
+        assert_eq!((quiet.out, quiet.err), (plain.out, plain.err), "{what}, {out:?}");
+        drop(writers);
     }
 }
 

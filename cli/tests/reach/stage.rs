@@ -41,8 +41,12 @@ pub struct Stage {
 
 impl Stage {
     pub fn new() -> Self {
+        Self::with_ring(8 << 20)
+    }
+
+    pub fn with_ring(size: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Create::new().size(8 << 20).create(&folder.path().join("ring")).unwrap();
+        Create::new().size(size).create(&folder.path().join("ring")).unwrap();
         Self { folder }
     }
 

@@ -50,12 +50,12 @@ impl Capture {
         unsafe { CAPTURE.load(Acquire).as_ref() }
     }
 
-    /// Records the first `len` bytes of `text`, in pieces, if `fd` is one of the streams. Leaves errno alone, and is no
-    /// place to be cancelled at.
+    /// Records the first `len` bytes of `text`, in pieces, if `fd` is one of the streams. `is_out`: they are where `fd`
+    /// leads already. Leaves errno alone, and is no place to be cancelled at.
     ///
     /// # Safety
     /// The pieces are memory that can be read, at least `len` bytes together.
-    pub(crate) unsafe fn record(&self, fd: c_int, text: &[iovec], len: usize) -> Option<()> {
+    pub(crate) unsafe fn record(&self, fd: c_int, text: &[iovec], len: usize, is_out: bool) -> Option<()> {
         let (stream, _) = self.state.files.find(fd, &self.streams)?;
         if let [line] = text
             && fd == libc::STDERR_FILENO
@@ -70,9 +70,10 @@ impl Capture {
         // For children made without the C library's fork.
         self.state.claim();
         let mut finished = false;
+        let otherwise = (!is_out).then_some(fd);
         let mut sink = |text: &[&[u8]], level, flags| {
             finished = true;
-            self.append(stream, Some(fd), text, level, flags);
+            self.append(stream, otherwise, text, level, flags);
         };
         let ending = self.is_ending.load(Relaxed);
         if let [line] = text
@@ -258,7 +259,7 @@ impl Capture {
                 return None;
             }
             // SAFETY: the caller's promise.
-            unsafe { self.record(fd, text, written) }
+            unsafe { self.record(fd, text, written, true) }
         });
     }
 
@@ -279,7 +280,7 @@ impl Capture {
                 return None;
             }
             // SAFETY: the caller's promise.
-            unsafe { self.record(fd, text, len as usize) }?;
+            unsafe { self.record(fd, text, len as usize, false) }?;
             Some(len)
         })?
     }

@@ -299,7 +299,7 @@ fn is_ready(fd: c_int, events: i16) -> bool {
 fn record(capture: &Capture, fd: c_int, text: &[u8]) {
     let piece = iovec { iov_base: text.as_ptr().cast_mut().cast::<c_void>(), iov_len: text.len() };
     // SAFETY: one piece, just borrowed.
-    let _ = unsafe { capture.record(fd, &[piece], text.len()) };
+    let _ = unsafe { capture.record(fd, &[piece], text.len(), !capture.quiet) };
 }
 
 fn with_buffer(capture: &Capture, mut take: impl FnMut(&mut [u8])) {
