@@ -43,6 +43,11 @@ fn main() {
     let append = table.add("append to the ring", Worker::start("append", pipe(), &ring, None));
     let quiet = table.add("a captured line, --quiet", Worker::start("write", pipe(), &ring, Some(true)));
     table.beside(append, quiet);
+    let forgetful = lapwing_benches::Ring::new("shim-forgetful");
+    forgetful.forget_lines();
+    let once = table.add("in two writes, no lines kept", Worker::start("halves", pipe(), &forgetful, Some(true)));
+    let kept = table.add("in two writes", Worker::start("halves", pipe(), &ring, Some(true)));
+    table.beside(once, kept);
     for (name, output) in
         [("a pipe", Output::pipe()), ("a socket", Output::socket()), ("a terminal", Output::terminal())]
     {

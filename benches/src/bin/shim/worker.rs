@@ -79,6 +79,16 @@ pub(crate) fn work(what: &str) {
             let mut file = File::from(stdout().as_fd().try_clone_to_owned().expect("standard output"));
             obey(|| assert_eq!(file.write(black_box(LINE)).expect("a write"), LINE.len()));
         }
+        // Two writes, and a line that nobody has finished between them.
+        "halves" => {
+            let mut file = File::from(stdout().as_fd().try_clone_to_owned().expect("standard output"));
+            let halves = LINE.split_at(LINE.len() / 2);
+            obey(|| {
+                for half in [halves.0, halves.1] {
+                    assert_eq!(file.write(black_box(half)).expect("a write"), half.len());
+                }
+            });
+        }
         "other" => {
             let mut file = File::options().write(true).open("/dev/null").expect("/dev/null");
             obey(|| assert_eq!(file.write(black_box(LINE)).expect("a write"), LINE.len()));
