@@ -126,7 +126,10 @@ fn reason(stat: &Stat, last_ns: u64, is_default: bool, older_than: Option<Durati
         return Ok("it was written before this host last started, and nobody can write to it".to_owned());
     }
     if stat.last_words != 0 {
-        return Err(format!("{} writers left last words; `lapwing tail` appends and shows them", stat.last_words));
+        return Err(format!(
+            "it has {} unfinished lines of dead writers; `lapwing tail` appends and shows them",
+            stat.last_words
+        ));
     }
     if is_default {
         return Err("the default ring".to_owned());

@@ -178,7 +178,10 @@ impl Report {
         let causes = causes.map(|(cause, count)| format!("{cause} {count}")).join(", ");
         line("refused", format!("{} records: {causes}", refused.total));
         if self.last_words != 0 {
-            line("last words", format!("of {} dead writers, to be appended by `lapwing tail`", self.last_words));
+            line(
+                "last words",
+                format!("{} unfinished lines of dead writers, to be appended by `lapwing tail`", self.last_words),
+            );
         }
         if verbose {
             line("boot", self.boot_id.clone());

@@ -124,11 +124,18 @@ fn the_next_run_appends_what_the_last_one_left() {
     shell(&sandbox, "printf half; kill -9 $$");
     let stat: serde_json::Value = serde_json::from_str(&sandbox.ok(&["stat", "--json"])).unwrap();
     assert_eq!((&stat["last_words"], &stat["next_seq"]), (&1.into(), &0.into()));
-    assert!(sandbox.ok(&["stat"]).contains("last words of 1 dead writers"));
+    assert!(sandbox.ok(&["stat"]).contains("1 unfinished lines of dead writers"));
     shell(&sandbox, "echo next");
     let stat: serde_json::Value = serde_json::from_str(&sandbox.ok(&["stat", "--json"])).unwrap();
     assert_eq!((&stat["last_words"], &stat["next_seq"]), (&0.into(), &2.into()));
     assert_eq!(sandbox.ok(&["tail", "-o", "cat"]), "half\nnext\n");
+}
+
+#[test]
+fn one_writer_s_two_lines_are_two() {
+    let sandbox = Sandbox::with_ring("1M");
+    shell(&sandbox, "printf half; printf too >&2; kill -9 $$");
+    assert!(sandbox.ok(&["stat"]).contains("2 unfinished lines of dead writers"));
 }
 
 #[test]
