@@ -6,19 +6,25 @@ use crate::last_words;
 use crate::watch::Watch;
 use lapwing_reader_shim::{Filter, Follow, FollowError, Item, Loss, LossKind, Progress, Renderer};
 use lapwing_ring::{Location, Purpose, ReadError, Reader, Record};
+use lapwing_writer_shim::pump::through;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
+use std::time::Duration;
 
+/// No longer is waited for what pumps have not yet passed on.
+const ON_THE_WAY: Duration = Duration::from_millis(250);
 /// What `-f` shows first when nothing else says.
 const LAST_BEFORE_FOLLOWING: usize = 10;
 const OUTPUT_BUFFER: usize = 64 << 10;
 
 pub fn tail(args: &TailArgs) -> Result<ExitCode, Failure> {
     let location = args.ring.location(Purpose::Read);
+    // Of a program that has just ended: whoever waited for it wants to see all of it.
+    through::wait_for_ended(location.path(), ON_THE_WAY);
     let mut reader = location.open_reader()?;
     reader.set_spin(args.spin);
     last_words::append(&reader);

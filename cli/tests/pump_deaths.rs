@@ -6,7 +6,7 @@ mod stage;
 use lapwing_ring::Source;
 use stage::{Ring, behind, have, program, signal, text, wait_until};
 use std::io::Read;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// What a pump has in hand at most.
@@ -80,6 +80,7 @@ fn under_full_load_a_death_costs_no_more_than_what_the_pump_had_in_hand() {
             for victim in &pair[usize::from(name == "lapwing-guard")] {
                 signal("KILL", *victim);
                 deaths += 1;
+                wait_until("its death", || (!behind(pid, name).contains(victim)).then_some(()));
             }
         }
         assert_eq!(child.wait().unwrap().code(), Some(0), "{transport}");
@@ -153,4 +154,20 @@ fn a_pump_without_a_ring_left_still_passes_everything_on() {
     wait_until("another pump", || behind(pid, "lapwing-pump").iter().any(|&new| new != pump).then_some(()));
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"xx").unwrap();
     assert_eq!(text(&child.wait_with_output().unwrap().stdout), "told 0\ntold 1\ntold 2\n");
+}
+
+#[test]
+fn tail_waits_for_what_a_program_that_has_ended_wrote() {
+    let ring = Ring::new();
+    let mut child = start(&ring, &[], &[program(), "told"]);
+    let pump = one(child.id(), "lapwing-pump");
+    ring.wait_for(1);
+    signal("STOP", pump);
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"x").unwrap();
+    assert!(child.wait().unwrap().success());
+    let mut tail = Command::new(env!("CARGO_BIN_EXE_lapwing"));
+    let tail = tail.args(["tail", "-o", "cat", "--ring"]).arg(ring.path()).stdout(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    signal("CONT", pump);
+    assert_eq!(text(&tail.wait_with_output().unwrap().stdout), "told 0\ntold 1\n");
 }

@@ -16,6 +16,9 @@
 //! the same way. So the end that is read from stays open, and no program ends of a pump's death; only whoever kills both
 //! at once closes it.
 //!
+//! When the program has ended and all that it wrote is through, the pump gives up a lock, so that who has waited for the
+//! program can wait for that: [`through`].
+//!
 //! Only the command calls this: [`start()`] in the process that becomes the program, [`serve()`] in the one that becomes the
 //! pump.
 
@@ -26,6 +29,7 @@ mod senders;
 mod serve;
 mod start;
 mod sys;
+pub mod through;
 
 pub use serve::serve;
 pub use start::{StartError, Started, start};
@@ -49,7 +53,11 @@ mod places {
     pub(super) const TRANSPORT: [RawFd; 2] = [5, 6];
     /// First the pipe on which the pump says that it is ready, then a guard's line to its pump.
     pub(super) const LINE: RawFd = 7;
-    pub(super) const END: RawFd = 8;
+    /// What the lock is on that says that not everything is through.
+    pub(super) const LOCK: RawFd = 8;
+    /// The program, to hear of its end.
+    pub(super) const PROGRAM: RawFd = 9;
+    pub(super) const END: RawFd = 10;
 }
 
 /// What a program writes to, in place of its standard output or standard error.

@@ -4,10 +4,10 @@
 
 use super::hand::{self, Hand, Sender};
 use super::passing::{Passed, Passing};
-use super::places::{END, LINE, REAL, TRANSPORT};
+use super::places::{END, LINE, LOCK, PROGRAM, REAL, TRANSPORT};
 use super::senders::Senders;
 use super::sys::{self, Fork};
-use super::{Job, Transport, pty};
+use super::{Job, Transport, pty, through};
 use lapwing_ring::{Draft, Flags, Level, Log, Origin, Source};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
@@ -36,6 +36,10 @@ pub fn serve(job: &Job) -> ! {
     // A panic of ours is nobody's business; the guard takes over.
     std::panic::set_hook(Box::new(|_| {}));
     let (Ok(hands), Ok(log)) = (hand::map(), Log::open(&job.ring)) else { sys::leave(1) };
+    if let (Ok(lock), Ok(program)) = (through::hold(&job.ring, job.program.pid), sys::process(job.program.pid)) {
+        let _ = sys::place(lock.as_raw_fd(), LOCK);
+        let _ = sys::place(program.as_raw_fd(), PROGRAM);
+    }
     // No file system should be held back by us.
     let _ = std::env::set_current_dir("/");
     let guard = stand_guard(job, hands);
@@ -115,6 +119,10 @@ struct Pump<'a> {
     streams: [Option<Stream<'a>>; 2],
     has_terminal: bool,
     size: Option<libc::winsize>,
+    /// The program still runs, as far as we know.
+    runs: bool,
+    /// Not all that it wrote is through.
+    holds_lock: bool,
 }
 
 struct Stream<'a> {
@@ -139,7 +147,18 @@ impl<'a> Pump<'a> {
             })
         });
         let has_terminal = job.taps.iter().flatten().any(|tap| tap.transport == Transport::Pty);
-        Self { job, hands, log, guard, guarded_at: Instant::now(), streams, has_terminal, size: None }
+        Self {
+            job,
+            hands,
+            log,
+            guard,
+            guarded_at: Instant::now(),
+            streams,
+            has_terminal,
+            size: None,
+            runs: true,
+            holds_lock: true,
+        }
     }
 
     fn run(mut self) -> ! {
@@ -157,11 +176,16 @@ impl<'a> Pump<'a> {
             if ready[4] != 0 {
                 self.guard = None;
             }
+            self.runs &= ready[5] == 0;
+            if !self.runs && self.holds_lock && self.is_through() {
+                self.give_up_lock();
+            }
             if self.guard.is_none() && self.guarded_at.elapsed() >= GUARDS {
                 self.guarded_at = Instant::now();
                 self.guard = stand_guard(self.job, self.hands);
             }
         }
+        self.give_up_lock();
         // Gives the ring's slots back.
         drop(self.log);
         if let Some(guard) = &mut self.guard {
@@ -173,10 +197,21 @@ impl<'a> Pump<'a> {
         sys::leave(0)
     }
 
-    /// Waits until there is something to do, and gives what poll(2) says of both transports, both real ends and the guard.
-    fn wait(&mut self) -> [i16; 5] {
+    /// Is nothing of what was written until now on the way?
+    fn is_through(&self) -> bool {
+        (0..2).all(|i| self.streams[i].is_none() || self.hands[i].rest().is_empty() && sys::queued(TRANSPORT[i]) == 0)
+    }
+
+    fn give_up_lock(&mut self) {
+        self.holds_lock = false;
+        through::release(LOCK, self.job.program.pid);
+    }
+
+    /// Waits until there is something to do, and gives what poll(2) says of both transports, both real ends, the guard and
+    /// the program.
+    fn wait(&mut self) -> [i16; 6] {
         const NONE: libc::pollfd = libc::pollfd { fd: -1, events: 0, revents: 0 };
-        let mut polled = [NONE; 5];
+        let mut polled = [NONE; 6];
         for (i, stream) in self.streams.iter().enumerate() {
             let Some(stream) = stream else { continue };
             let is_empty = self.hands[i].rest().is_empty();
@@ -190,6 +225,9 @@ impl<'a> Pump<'a> {
         }
         if let Some(guard) = &self.guard {
             polled[4] = libc::pollfd { fd: guard.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        }
+        if self.runs {
+            polled[5] = libc::pollfd { fd: PROGRAM, events: libc::POLLIN, revents: 0 };
         }
         let unfinished = self.streams.iter().flatten().any(|stream| stream.senders.any_unfinished());
         let limits =

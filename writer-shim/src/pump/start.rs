@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::places::{END, LINE, REAL, TRANSPORT};
+use super::places::{END, LINE, LOCK, PROGRAM, REAL, TRANSPORT};
 use super::sys::{self, Fork};
 use super::{Job, Transport, pty};
 use std::fmt;
@@ -102,8 +102,8 @@ pub fn start(job: &Job, joined: bool, command: &mut Command) -> Result<Started, 
                     place(ours[i].as_ref().unwrap_or(&null), TRANSPORT[i]);
                 }
                 place(&line, LINE);
-                for standard in [0, 1, 2] {
-                    place(&null, standard);
+                for later in [0, 1, 2, LOCK, PROGRAM] {
+                    place(&null, later);
                 }
                 sys::close_from(END);
                 let _ = command.exec();

@@ -197,6 +197,15 @@ pub(super) fn is_one_file(a: RawFd, b: RawFd) -> Option<bool> {
     (order >= 0).then_some(order == 0)
 }
 
+/// A descriptor that can be read from, as poll(2) has it, when that process has ended.
+pub(super) fn process(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: makes a new descriptor.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let fd = check(fd as c_int)?;
+    // SAFETY: just made, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// The calling process and its user.
 pub(super) fn who() -> (u32, u32) {
     // SAFETY: no preconditions.
