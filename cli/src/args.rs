@@ -1,6 +1,6 @@
 //! The command line, and nothing but the command line: no file is looked at here.
 
-use crate::pump::PumpArgs;
+use crate::pump::{ExecArgs, PumpArgs};
 use crate::run::RunArgs;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
@@ -62,6 +62,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     #[command(hide = true)]
     Pump(PumpArgs),
+    #[command(hide = true)]
+    PumpExec(ExecArgs),
 }
 
 /// Which ring.

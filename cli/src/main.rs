@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Gc(args) => gc::gc(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Pump(args) => pump::serve(args),
+        Command::PumpExec(args) => Ok(pump::exec(&args)),
     };
     outcome.unwrap_or_else(Failure::report)
 }

@@ -1,20 +1,24 @@
-//! Starts the pump of `lapwing run`, and is the pump: `lapwing pump`, which nobody types.
+//! Starts the pump of `lapwing run`, is the pump (`lapwing pump`), and stands in front of programs that captured ones start
+//! (`lapwing pump-exec`); the last two nobody types.
 
 #![forbid(unsafe_code)]
 
-use crate::failure::Failure;
+use crate::failure::{Failure, say};
+use crate::inherited;
 use crate::run::{self, RunArgs};
 use clap::Args;
 use lapwing_ring::Source;
-use lapwing_writer_shim::environment::Streams;
+use lapwing_writer_shim::environment::{Environment, Stream, Streams};
 use lapwing_writer_shim::identity::FileId;
+use lapwing_writer_shim::program::{self, Obstacle};
 use lapwing_writer_shim::pump::{self, Job, Program, Tap, Transport};
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 pub use lapwing_writer_shim::pump::Started;
 
@@ -52,7 +56,6 @@ pub fn start(ring: &Path, args: &RunArgs, streams: &Streams, spares_terminals: b
         id?;
         let transport = match args.pump {
             None => pump::transport_for(fd, words()),
-
             Some(run::Pump::Pipe) => Transport::Pipe,
             Some(run::Pump::Socket) => Transport::Socket,
             Some(run::Pump::Pty) => Transport::Pty,
@@ -60,12 +63,55 @@ pub fn start(ring: &Path, args: &RunArgs, streams: &Streams, spares_terminals: b
         (!spares_terminals || transport != Transport::Pty).then_some(Tap { transport, source })
     };
     let (out, err) = (tap(1, Source::Stdout, streams.out), tap(2, Source::Stderr, streams.err));
-    // In the ring alone nobody sees an order between the two.
-    let joined = streams.out == streams.err
-        && pump::is_one_stream()
-        && (!args.quiet || out.is_some_and(|tap| tap.transport == Transport::Pty));
+    let joined = is_joined(args.quiet, out, err);
     let program = Program::this(&args.command[0]);
     launch(ring, args.quiet, program, [out, if joined { None } else { err }], joined)
+}
+
+/// What the preloaded library starts in place of a program that it cannot be loaded into.
+#[derive(Args, Clone, Debug)]
+pub struct ExecArgs {
+    /// Its path, its name for itself, and its arguments
+    #[arg(required = true, num_args = 2.., trailing_var_arg = true, allow_hyphen_values = true)]
+    program: Vec<OsString>,
+}
+
+/// Puts the pump behind a program, as far as its output is one of the captured streams, and becomes it. Where anything is
+/// missing it is started all the same.
+pub fn exec(args: &ExecArgs) -> ExitCode {
+    let [path, name, arguments @ ..] = args.program.as_slice() else { return ExitCode::from(run::CANNOT_RUN) };
+    let started = put_behind(path, &args.program);
+    let error = inherited::exec(Command::new(path).arg0(name).args(arguments), []);
+    if let Some(started) = started {
+        started.undo();
+    }
+    say(format_args!("{}: {error}", path.display()));
+    ExitCode::from(if error.kind() == io::ErrorKind::NotFound { run::NOT_FOUND } else { run::CANNOT_RUN })
+}
+
+fn put_behind(path: &OsStr, words: &[OsString]) -> Option<Started> {
+    let captured = Environment::read(|name| env::var_os(name))?;
+    let is_privileged = program::obstacle(Path::new(path)).is_some_and(Obstacle::is_privileged);
+    let variables: Vec<_> = env::vars_os().map(|(_, value)| value).collect();
+    let ours = inherited::streams();
+    let [out, err] = [(1, ours.out), (2, ours.err)].map(|(fd, id)| {
+        let source = match captured.streams.find(fd, id?)? {
+            Stream::Out => Source::Stdout,
+            Stream::Err => Source::Stderr,
+        };
+        let transport = pump::transport_for(fd, words.iter().chain(&variables).map(OsStr::new));
+        (!is_privileged || transport != Transport::Pty).then_some(Tap { transport, source })
+    });
+    out.or(err)?;
+    let joined = is_joined(captured.quiet, out, err);
+    let program = Program::this(path);
+    launch(&captured.ring, captured.quiet, program, [out, if joined { None } else { err }], joined).ok()
+}
+
+/// Has one transport to serve for both? In the ring alone nobody sees an order between the two.
+fn is_joined(quiet: bool, out: Option<Tap>, err: Option<Tap>) -> bool {
+    let are_two = out.is_some() && err.is_some();
+    are_two && pump::is_one_stream() && (!quiet || out.is_some_and(|tap| tap.transport == Transport::Pty))
 }
 
 fn launch(

@@ -23,8 +23,8 @@ pub const LIBRARY: &str = "liblapwing_preload.so";
 pub const LD_PRELOAD: &str = "LD_PRELOAD";
 
 /// As env(1): the program was found and cannot be run; the program was not found.
-const CANNOT_RUN: u8 = 126;
-const NOT_FOUND: u8 = 127;
+pub const CANNOT_RUN: u8 = 126;
+pub const NOT_FOUND: u8 = 127;
 
 /// Run a program; what it prints, and what it logs by syslog(3) or to the journal, goes into the ring too
 #[derive(Args, Clone, Debug)]
@@ -160,7 +160,9 @@ fn prepare(args: &RunArgs, name: &OsStr) -> Result<(Option<pump::Started>, Varia
         Buffer::Line => environment::Buffer::Line,
         Buffer::Keep => environment::Buffer::Keep,
     };
-    let mut variables = vec![(LD_PRELOAD, Some(preload))];
+    // The pump has what its program's children print, too.
+    let in_front = if started.is_some() { None } else { env::current_exe().ok() };
+    let mut variables = vec![(LD_PRELOAD, Some(preload)), (environment::PUMP, in_front.map(PathBuf::into_os_string))];
     variables.extend(Environment { ring, streams, quiet: args.quiet, buffer }.variables());
     Ok((started, variables))
 }

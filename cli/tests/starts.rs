@@ -46,11 +46,12 @@ fn whatever_starts_a_program_with_an_empty_environment_hands_capture_on() {
 fn what_is_there_stays_and_what_is_missing_is_added() {
     let (stage, program) = (Stage::new(), program("starts"));
     let done = stage.captured(&[&program, "start", "what is added"]);
-    let [path, preload, buffer, ring, stream] = lines(&done.out)[..] else { panic!("{done:?}") };
+    let [path, preload, buffer, ring, stream, pump] = lines(&done.out)[..] else { panic!("{done:?}") };
     assert_eq!((path, buffer), ("PATH=/usr/bin:/bin", "LAPWING_BUFFER=keep"));
     assert!(preload.starts_with("LD_PRELOAD=libc.so.6:/") && preload.ends_with("liblapwing_preload.so"), "{preload}");
     assert_eq!(ring, format!("LAPWING_RING={}", stage.path("ring").display()));
     assert!(stream.starts_with("LAPWING_STREAM=out="), "{stream}");
+    assert_eq!(pump, concat!("LAPWING_PUMP=", env!("CARGO_BIN_EXE_lapwing")));
     assert_eq!(stage.texts(Source::Stdout), lines(&done.out));
 }
 

@@ -25,6 +25,10 @@ pub const BUFFER: &str = "LAPWING_BUFFER";
 /// variables that it finds missing.
 pub const PROPAGATE: &str = "LAPWING_PROPAGATE";
 
+/// The command of `lapwing`, absolute: put in front of programs that the library cannot be loaded into, it puts the pump
+/// behind them. Without it they are started as they are.
+pub const PUMP: &str = "LAPWING_PUMP";
+
 /// One of the two streams that are captured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]

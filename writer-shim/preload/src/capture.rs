@@ -11,6 +11,7 @@ use lapwing_writer_shim::environment::{Stream, Streams};
 use lapwing_writer_shim::identity::Sort;
 use lapwing_writer_shim::lines::{self, Lines};
 use libc::{c_int, iovec, ssize_t};
+use std::ffi::CString;
 use std::ptr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicPtr};
@@ -23,6 +24,8 @@ pub(crate) struct Capture {
     pub(crate) quiet: bool,
     /// What programs that it starts get of it.
     pub(crate) legacy: Option<Legacy>,
+    /// The command that puts the pump behind a program.
+    pub(crate) pump: Option<CString>,
     /// The longest text of one record.
     pub(crate) limit: usize,
     /// The program's own destructors are through. What is still written comes from the C library's flush, or from nobody

@@ -6,7 +6,7 @@
 use crate::capture::Capture;
 use crate::confine;
 use lapwing_writer_shim::calm::{errno, set_errno};
-use lapwing_writer_shim::environment::{BUFFER, Environment, PROPAGATE, QUIET, RING, STREAM};
+use lapwing_writer_shim::environment::{BUFFER, Environment, PROPAGATE, PUMP, QUIET, RING, STREAM};
 use libc::c_char;
 use std::ffi::{CStr, CString, OsString};
 use std::mem::MaybeUninit;
@@ -29,17 +29,18 @@ pub(crate) struct Legacy {
     ring: CString,
     buffer: Option<CString>,
     quiet: Option<CString>,
+    pump: Option<CString>,
 }
 
 /// Room for an environment with what is added.
 pub(crate) struct Space {
-    variables: [MaybeUninit<*const c_char>; MOST + 6],
+    variables: [MaybeUninit<*const c_char>; MOST + 7],
     preload: [MaybeUninit<u8>; LONGEST],
 }
 
 impl Space {
     pub(crate) const fn new() -> Self {
-        Self { variables: [MaybeUninit::uninit(); MOST + 6], preload: [MaybeUninit::uninit(); LONGEST] }
+        Self { variables: [MaybeUninit::uninit(); MOST + 7], preload: [MaybeUninit::uninit(); LONGEST] }
     }
 }
 
@@ -67,6 +68,7 @@ impl Legacy {
             ring: one(RING)?,
             buffer: one(BUFFER),
             quiet: one(QUIET),
+            pump: std::env::var_os(PUMP).and_then(|path| named(PUMP, path)),
         })
     }
 }
@@ -143,6 +145,7 @@ impl Legacy {
             // Where there is a stream, it says something that these are missing.
             self.buffer.iter().filter(|_| !has.buffer).for_each(|text| put(text.as_ptr()));
             self.quiet.iter().filter(|_| !has.quiet).for_each(|text| put(text.as_ptr()));
+            self.pump.iter().filter(|_| !has.pump).for_each(|text| put(text.as_ptr()));
         }
         put(ptr::null());
         Some(space.variables.as_ptr().cast())
@@ -167,6 +170,7 @@ struct Has<'a> {
     ring: bool,
     buffer: bool,
     quiet: bool,
+    pump: bool,
 }
 
 impl<'a> Has<'a> {
@@ -187,6 +191,7 @@ impl<'a> Has<'a> {
         self.ring |= value(RING).is_some();
         self.buffer |= value(BUFFER).is_some();
         self.quiet |= value(QUIET).is_some();
+        self.pump |= value(PUMP).is_some();
         Some(value(PROPAGATE) == Some(b"0"))
     }
 }

@@ -49,7 +49,9 @@ mod smashed;
 mod sockets;
 mod start;
 mod state;
+mod static_exec;
 mod stdio;
 mod va_list;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod variadic;
+mod waits;

@@ -6,6 +6,7 @@ use crate::descriptors::forget_range;
 use crate::hooks::missing;
 use crate::inherit::{Space, Strings, environment, own};
 use crate::real;
+use crate::static_exec::{Stage, Start, staged};
 use libc::{c_char, c_int, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -38,6 +39,9 @@ pub unsafe extern "C-unwind" fn execve(path: *const c_char, arguments: Strings, 
     let mut space = Space::new();
     // SAFETY: the caller's promise.
     let variables = unsafe { environment(given, &mut space) };
+    let mut stage = Stage::new();
+    // SAFETY: the caller's promise.
+    let (path, arguments) = unsafe { staged(path, arguments, Start::Exec, &mut stage) };
     // SAFETY: the caller's promise.
     unsafe { real(path, arguments, variables) }
 }
@@ -49,6 +53,9 @@ pub unsafe extern "C-unwind" fn execv(path: *const c_char, arguments: Strings) -
     leave();
     let Some(real) = real::EXECVE.find() else { return missing() };
     let mut space = Space::new();
+    let mut stage = Stage::new();
+    // SAFETY: the caller's promise.
+    let (path, arguments) = unsafe { staged(path, arguments, Start::Exec, &mut stage) };
     // SAFETY: the caller's promise.
     unsafe { real(path, arguments, own(&mut space)) }
 }
@@ -57,6 +64,9 @@ pub unsafe extern "C-unwind" fn execv(path: *const c_char, arguments: Strings) -
 pub unsafe extern "C-unwind" fn execvp(name: *const c_char, arguments: Strings) -> c_int {
     leave();
     let mut space = Space::new();
+    let mut stage = Stage::new();
+    // SAFETY: the caller's promise.
+    let (name, arguments) = unsafe { staged(name, arguments, Start::ExecFound, &mut stage) };
     if let Some(real) = real::EXECVPE.find() {
         // SAFETY: the caller's promise.
         return unsafe { real(name, arguments, own(&mut space)) };
@@ -73,6 +83,9 @@ pub unsafe extern "C-unwind" fn execvpe(name: *const c_char, arguments: Strings,
     let mut space = Space::new();
     // SAFETY: the caller's promise.
     let variables = unsafe { environment(given, &mut space) };
+    let mut stage = Stage::new();
+    // SAFETY: the caller's promise.
+    let (name, arguments) = unsafe { staged(name, arguments, Start::ExecFound, &mut stage) };
     // SAFETY: the caller's promise.
     unsafe { real(name, arguments, variables) }
 }
@@ -106,7 +119,7 @@ pub unsafe extern "C-unwind" fn execveat(
 }
 
 macro_rules! spawns {
-    ($($name:ident $real:ident;)*) => { $(
+    ($($name:ident $real:ident $start:ident;)*) => { $(
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C-unwind" fn $name(
             pid: *mut pid_t,
@@ -121,6 +134,9 @@ macro_rules! spawns {
             let mut space = Space::new();
             // SAFETY: the caller's promise.
             let variables = unsafe { environment(given, &mut space) };
+            let mut stage = Stage::new();
+            // SAFETY: the caller's promise.
+            let (path, arguments) = unsafe { staged(path, arguments, Start::$start, &mut stage) };
             // SAFETY: the caller's promise.
             unsafe { real(pid, path, actions, attributes, arguments, variables) }
         }
@@ -128,6 +144,6 @@ macro_rules! spawns {
 }
 
 spawns! {
-    posix_spawn POSIX_SPAWN;
-    posix_spawnp POSIX_SPAWNP;
+    posix_spawn POSIX_SPAWN Spawn;
+    posix_spawnp POSIX_SPAWNP SpawnFound;
 }

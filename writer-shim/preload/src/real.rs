@@ -9,6 +9,7 @@ use libc::{
     c_char, c_int, c_uint, c_ulong, c_void, iovec, mmsghdr, msghdr, off64_t, pid_t, size_t, sockaddr, socklen_t,
     ssize_t,
 };
+use libc::{id_t, idtype_t, rusage, siginfo_t};
 use libc::{posix_spawn_file_actions_t as Actions, posix_spawnattr_t as Attributes};
 use std::ffi::CStr;
 use std::marker::PhantomData;
@@ -100,6 +101,11 @@ reals! {
     EXECVEAT = c"execveat": fn(c_int, *const c_char, Strings, Strings, c_int) -> c_int;
     POSIX_SPAWN = c"posix_spawn": fn(*mut pid_t, *const c_char, *const Actions, *const Attributes, Strings, Strings) -> c_int;
     POSIX_SPAWNP = c"posix_spawnp": fn(*mut pid_t, *const c_char, *const Actions, *const Attributes, Strings, Strings) -> c_int;
+    WAIT = c"wait": fn(*mut c_int) -> pid_t;
+    WAITPID = c"waitpid": fn(pid_t, *mut c_int, c_int) -> pid_t;
+    WAIT3 = c"wait3": fn(*mut c_int, c_int, *mut rusage) -> pid_t;
+    WAIT4 = c"wait4": fn(pid_t, *mut c_int, c_int, *mut rusage) -> pid_t;
+    WAITID = c"waitid": fn(idtype_t, id_t, *mut siginfo_t, c_int) -> c_int;
     DAEMON = c"daemon": fn(c_int, c_int) -> c_int;
     STACK_CHK_FAIL = c"__stack_chk_fail": fn() -> !;
     BACKTRACE_SYMBOLS_FD = c"backtrace_symbols_fd": fn(*const *mut c_void, c_int, c_int) -> ();

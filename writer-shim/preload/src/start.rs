@@ -4,12 +4,13 @@
 use crate::capture::{Capture, end, introduce};
 use crate::inherit::Legacy;
 use crate::state::State;
-use crate::{by_hand, coarse, confine, real, room, sockets, stdio};
+use crate::{by_hand, coarse, confine, real, room, sockets, static_exec, stdio};
 use lapwing_ring::Log;
 use lapwing_writer_shim::calm::apart;
-use lapwing_writer_shim::environment::{Buffer, Environment};
+use lapwing_writer_shim::environment::{Buffer, Environment, PUMP};
 use lapwing_writer_shim::lines::limit_for;
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, CString, c_char};
+use std::os::unix::ffi::OsStringExt;
 use std::ptr;
 use std::sync::atomic::AtomicBool;
 
@@ -71,7 +72,12 @@ fn start() -> Option<()> {
     }
     let legacy = library().and_then(|library| Legacy::new(&environment, library));
     let (streams, quiet, is_ending) = (environment.streams, environment.quiet, AtomicBool::new(false));
-    Capture { log, state, streams, quiet, legacy, limit, is_ending }.publish();
+    let pump = std::env::var_os(PUMP).and_then(|path| CString::new(path.into_vec()).ok());
+    let pump = pump.filter(|path| path.as_bytes().starts_with(b"/"));
+    if pump.is_some() {
+        static_exec::share();
+    }
+    Capture { log, state, streams, quiet, legacy, pump, limit, is_ending }.publish();
     introduce();
     sockets::begin();
     // SAFETY: the handler is a function of this library, which is never unloaded. Without it only a vfork child's pid would

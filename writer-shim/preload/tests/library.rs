@@ -95,6 +95,11 @@ fn it_exports_the_hooks_and_nothing_else() {
         "vmsplice",
         "vdprintf",
         "vsyslog",
+        "wait",
+        "wait3",
+        "wait4",
+        "waitid",
+        "waitpid",
         "write",
         "writev",
     ];

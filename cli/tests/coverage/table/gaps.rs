@@ -1,6 +1,6 @@
 //! What does not come into the ring, though a standard stream gets it: each gap with the bytes that are missing.
 
-use crate::case::{Case, Gap, Target, by};
+use crate::case::{Case, Gap, Target};
 use crate::check;
 use lapwing_ring::Source::{Stderr, Stdout};
 
@@ -40,15 +40,6 @@ pub const GAPS: &[Case] = &[
         text: "high\n",
         why: "nobody remembers what it is open on",
     }]),
-    Case::script(
-        "bash",
-        "a statically linked program",
-        "stdio",
-        by::BASH,
-        "echo before; {bin}/prints-static inner; echo after",
-    )
-    .needs(&["{bin}/prints-static"])
-    .gaps(&[Gap { source: Stdout, text: "inner\n", why: "no library can be loaded into it" }]),
     Case::new("ld.so", "a library that is missing", "", &["env", "LD_PRELOAD=/no/such.so", "true"]).gaps(&[Gap {
         source: Stderr,
         text: "ERROR: ld.so: object '/no/such.so' from LD_PRELOAD cannot be preloaded \

@@ -47,6 +47,15 @@ pub const PUMPED: &[Case] = &[
         .prepare(languages::MULTIPROCESSING)
         .pumped()
         .options(FORCED),
+    Case::script(
+        "bash",
+        "a statically linked program",
+        "stdio, the pump",
+        by::BASH,
+        "echo before; {bin}/prints-static inner; echo after",
+    )
+    .needs(&["{bin}/prints-static"])
+    .pumped(),
 ];
 
 const FORCED: &[&str] = &["--capture", "pump"];
