@@ -85,10 +85,11 @@ pub fn start(job: &Job, joined: bool, command: &mut Command) -> Result<Started, 
     let null = File::open("/dev/null").map_err(StartError::Process)?;
     let [null, line] = [null.into(), line.into()].map(away);
     let (null, line) = (null.map_err(StartError::Process)?, line.map_err(StartError::Process)?);
+    let had_heard = sys::has_heard_of_child();
     match sys::fork().map_err(StartError::Process)? {
         Fork::Parent(child) => {
             drop((ours, line));
-            sys::wait_for(child);
+            sys::wait_for(child, had_heard);
         }
         // Twice, so that the program has no child that it did not start.
         Fork::Child => match sys::fork() {

@@ -39,10 +39,14 @@ pub(super) fn leave(status: c_int) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Waits for the end of a child, and takes back the SIGCHLD that it left pending, if the caller blocks that signal: the
-/// program that comes after us has no such child.
-pub(super) fn wait_for(child: libc::pid_t) {
-    let waits = pending(libc::SIGCHLD);
+/// Is a SIGCHLD pending? To be asked before a child is made.
+pub(super) fn has_heard_of_child() -> bool {
+    pending(libc::SIGCHLD)
+}
+
+/// Waits for the end of a child, and takes back the SIGCHLD that it left pending, if the caller blocks that signal and had
+/// not heard of another: the program that comes after us has no such child.
+pub(super) fn wait_for(child: libc::pid_t, had_heard: bool) {
     loop {
         // SAFETY: no room for a status is given, so none is written.
         let result = unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
@@ -50,7 +54,7 @@ pub(super) fn wait_for(child: libc::pid_t) {
             break;
         }
     }
-    if !waits && pending(libc::SIGCHLD) {
+    if !had_heard && pending(libc::SIGCHLD) {
         let set = set_of(libc::SIGCHLD);
         let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: a set, a time, and no room for details.
