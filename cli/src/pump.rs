@@ -90,7 +90,7 @@ pub fn exec(args: &ExecArgs) -> ExitCode {
 }
 
 fn put_behind(path: &OsStr, words: &[OsString]) -> Option<Started> {
-    let captured = Environment::read(|name| env::var_os(name))?;
+    let captured = Environment::read(|name| env::var_os(name)).filter(|_| !run::is_first())?;
     let is_privileged = program::obstacle(Path::new(path)).is_some_and(Obstacle::is_privileged);
     let variables: Vec<_> = env::vars_os().map(|(_, value)| value).collect();
     let ours = inherited::streams();

@@ -194,6 +194,11 @@ fn way(args: &RunArgs, name: &OsStr) -> Result<Way, Failure> {
             let spares_terminals = is_free && obstacle.is_some_and(Obstacle::is_privileged);
             Ok(match (preload, obstacle) {
                 (Ok(preload), None) if is_free => Way::Preload(preload),
+                // The end of a namespace's first process is everybody's end, the pump's too, with what it has in hand.
+                (Ok(preload), Some(obstacle)) if is_first() && is_free && !obstacle.minds_a_library() => {
+                    Way::Preload(preload)
+                }
+                _ if is_first() && is_free => Way::Bare,
                 (Ok(preload), Some(obstacle)) if is_free && !obstacle.minds_a_library() => {
                     Way::Pump { preload: Preload::Set(preload), spares_terminals }
                 }
@@ -201,6 +206,11 @@ fn way(args: &RunArgs, name: &OsStr) -> Result<Way, Failure> {
             })
         }
     }
+}
+
+/// Are we the first process of a pid namespace?
+pub fn is_first() -> bool {
+    std::process::id() == 1
 }
 
 fn left_alone(obstacle: Option<Obstacle>) -> Preload {

@@ -140,3 +140,28 @@ fn what_has_gone_from_its_place_is_done_without() {
     assert_eq!((text(&output.stdout), text(&output.stderr)), ("line 0 of the program\n0\n".into(), String::new()));
     wait_until("the shell's own line", || (texts(&ring) == ["0"]).then_some(()));
 }
+
+#[test]
+fn the_first_process_of_a_namespace_is_left_alone_for_its_end_would_be_the_pump_s() {
+    let Some(program) = static_programs().pop() else { return };
+    if !Command::new("unshare").args(["-pf", "true"]).status().is_ok_and(|status| status.success()) {
+        println!("skipped: no pid namespace can be made here");
+        return;
+    }
+    let expected: String = (0..2000).map(|i| format!("line {i} of the program\n")).collect();
+    // As the command of a container, and as what a captured program starts.
+    for outside in [true, false] {
+        let ring = Ring::new();
+        let lapwing = ring.command(&[], &[&program, "lines", "2000"]);
+        let output = if outside {
+            let mut unshare = Command::new("unshare");
+            unshare.arg("-pf").arg(lapwing.get_program()).args(lapwing.get_args());
+            clean(&mut unshare);
+            unshare.output()
+        } else {
+            ring.command(&[], &["unshare", "-pf", &program, "lines", "2000"]).output()
+        };
+        assert!(text(&output.unwrap().stdout) == expected, "outside: {outside}");
+        assert!(ring.records().is_empty(), "outside: {outside}");
+    }
+}

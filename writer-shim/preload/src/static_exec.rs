@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use crate::capture::Capture;
+use crate::confine;
 use crate::inherit::Strings;
 use lapwing_writer_shim::calm::apart;
 use lapwing_writer_shim::identity::FileId;
@@ -79,7 +80,8 @@ pub(crate) unsafe fn staged(
     start: Start,
     stage: &mut Stage,
 ) -> (*const c_char, Strings) {
-    let Some(capture) = Capture::get().filter(|capture| capture.pump.is_some() && !name.is_null()) else {
+    let can = |capture: &&Capture| capture.pump.is_some() && !name.is_null() && !confine::is_on();
+    let Some(capture) = Capture::get().filter(can) else {
         return (name, arguments);
     };
     // SAFETY: the caller's promise.

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, clippy::missing_safety_doc)]
 
 use crate::capture::Capture;
+use crate::confine;
 use crate::hooks::missing;
 use crate::real;
 use crate::static_exec;
@@ -17,6 +18,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 fn wait_for_pump(pid: pid_t) {
     if static_exec::any_staged()
+        && !confine::is_on()
         && let Some(capture) = Capture::get()
         && let Ok(pid @ 1..) = u32::try_from(pid)
     {
