@@ -80,8 +80,12 @@ pub struct ExecArgs {
 /// missing it is started all the same.
 pub fn exec(args: &ExecArgs) -> ExitCode {
     let [path, name, arguments @ ..] = args.program.as_slice() else { return ExitCode::from(run::CANNOT_RUN) };
-    let started = put_behind(path, &args.program);
-    let error = inherited::exec(Command::new(path).arg0(name).args(arguments), []);
+    let obstacle = program::obstacle(Path::new(path));
+    let started = put_behind(path, &args.program, obstacle.is_some_and(Obstacle::is_privileged));
+    // Its loader would end it for our library, which is there for us.
+    let others = || (run::LD_PRELOAD, run::without_library(env::var_os(run::LD_PRELOAD)));
+    let variables = obstacle.is_some_and(Obstacle::minds_a_library).then(others);
+    let error = inherited::exec(Command::new(path).arg0(name).args(arguments), variables);
     if let Some(started) = started {
         started.undo();
     }
@@ -89,9 +93,8 @@ pub fn exec(args: &ExecArgs) -> ExitCode {
     ExitCode::from(if error.kind() == io::ErrorKind::NotFound { run::NOT_FOUND } else { run::CANNOT_RUN })
 }
 
-fn put_behind(path: &OsStr, words: &[OsString]) -> Option<Started> {
+fn put_behind(path: &OsStr, words: &[OsString], is_privileged: bool) -> Option<Started> {
     let captured = Environment::read(|name| env::var_os(name)).filter(|_| !run::is_first())?;
-    let is_privileged = program::obstacle(Path::new(path)).is_some_and(Obstacle::is_privileged);
     let variables: Vec<_> = env::vars_os().map(|(_, value)| value).collect();
     let ours = inherited::streams();
     let [out, err] = [(1, ours.out), (2, ours.err)].map(|(fd, id)| {

@@ -151,8 +151,7 @@ fn prepare(args: &RunArgs, name: &OsStr) -> Result<(Option<pump::Started>, Varia
     let preload = match way {
         Way::Preload(preload) | Way::Pump { preload: Preload::Set(preload), .. } => preload,
         Way::Bare | Way::Pump { preload: Preload::WithoutOurs, .. } => {
-            let others = library().ok().map(|library| without_library(env::var_os(LD_PRELOAD), &library));
-            return Ok((started, others.map(|others| (LD_PRELOAD, others)).into_iter().collect()));
+            return Ok((started, vec![(LD_PRELOAD, without_library(env::var_os(LD_PRELOAD)))]));
         }
         Way::Pump { preload: Preload::Kept, .. } | Way::Off => return Ok((started, Vec::new())),
     };
@@ -244,13 +243,14 @@ pub fn is_separator(byte: &u8) -> bool {
     *byte == b':' || byte.is_ascii_whitespace()
 }
 
-/// The value of LD_PRELOAD without our library, which a run that we are in may have put there; `None` if nothing is left.
-fn without_library(value: Option<OsString>, library: &Path) -> Option<OsString> {
+/// The value of LD_PRELOAD without our library, wherever it lies: a run that we are in may have put it there. `None` if
+/// nothing is left.
+pub fn without_library(value: Option<OsString>) -> Option<OsString> {
     let value = value?;
-    let others =
-        value.as_bytes().split(is_separator).filter(|name| !name.is_empty() && *name != library.as_os_str().as_bytes());
-    let others = others.collect::<Vec<_>>().join(&b':');
-    (!others.is_empty()).then(|| OsString::from_vec(others))
+    let is_ours =
+        |name: &&[u8]| name.is_empty() || name.rsplit(|&byte| byte == b'/').next() == Some(LIBRARY.as_bytes());
+    let others: Vec<_> = value.as_bytes().split(is_separator).filter(|name| !is_ours(name)).collect();
+    (!others.is_empty()).then(|| OsString::from_vec(others.join(&b':')))
 }
 
 /// The value of LD_PRELOAD with our library at its end, once.
@@ -280,8 +280,8 @@ mod tests {
         assert_eq!(with(Some("a.so:/l/ours.so b.so")), "a.so:/l/ours.so b.so");
         assert_eq!(with(Some("/l/ours.so.1")), "/l/ours.so.1:/l/ours.so");
         assert!(with_library(None, Path::new("/my libraries/ours.so")).is_err());
-        let without = |value: Option<&str>| without_library(value.map(OsString::from), ours);
-        assert_eq!((without(None), without(Some("/l/ours.so :"))), (None, None));
-        assert_eq!(without(Some("a.so:/l/ours.so b.so")), Some("a.so:b.so".into()));
+        let without = |value: Option<&str>| without_library(value.map(OsString::from));
+        assert_eq!((without(None), without(Some("/l/liblapwing_preload.so :"))), (None, None));
+        assert_eq!(without(Some("a.so:/l/liblapwing_preload.so b.so")), Some("a.so:b.so".into()));
     }
 }

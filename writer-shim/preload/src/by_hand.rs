@@ -2,11 +2,13 @@
 //! `lapwing run` would have.
 #![allow(unsafe_code)]
 
+use crate::start::library;
 use lapwing_ring::{Location, Purpose};
-use lapwing_writer_shim::environment::{ANY_STREAM, BUFFER, Buffer, Environment, QUIET, STREAM, Streams};
+use lapwing_writer_shim::environment::{ANY_STREAM, BUFFER, Buffer, Environment, PUMP, QUIET, STREAM, Streams};
 use lapwing_writer_shim::identity::is_for_a_reader;
 use std::env;
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// Decides, and says so in the environment. `None`: nothing is to be captured, or it has been decided before.
@@ -33,7 +35,20 @@ pub(crate) fn decide() -> Option<Environment> {
             set(name, &value);
         }
     }
+    if env::var_os(PUMP).is_none()
+        && let Some(command) = command()
+    {
+        set(PUMP, command);
+    }
     Some(environment)
+}
+
+/// The command of `lapwing` that belongs to this library: where packages put the two, or cargo.
+fn command() -> Option<PathBuf> {
+    let library = PathBuf::from(OsStr::from_bytes(library()?.to_bytes()));
+    let folder = library.parent()?.canonicalize().ok()?;
+    let places = [folder.parent()?.join("lapwing"), folder.parent()?.parent()?.join("bin/lapwing")];
+    places.into_iter().find(|place| place.is_file())
 }
 
 /// The default ring, made if it is missing.

@@ -88,7 +88,7 @@ fn start() -> Option<()> {
 }
 
 /// The path that this library was loaded from.
-fn library() -> Option<&'static CStr> {
+pub(crate) fn library() -> Option<&'static CStr> {
     // SAFETY: zeros are a valid answer, of nothing.
     let mut found: libc::Dl_info = unsafe { std::mem::zeroed() };
     // SAFETY: any address may be asked about, and there is room for the answer.

@@ -8,7 +8,7 @@ use crate::confine;
 use crate::inherit::Strings;
 use lapwing_writer_shim::calm::apart;
 use lapwing_writer_shim::identity::FileId;
-use lapwing_writer_shim::program::{LONGEST_LINE, interpreter_of, obstacle_of};
+use lapwing_writer_shim::program::{LONGEST_LINE, Obstacle, interpreter_of, obstacle_of};
 use libc::c_char;
 use std::ffi::CStr;
 use std::fs::File;
@@ -98,17 +98,20 @@ unsafe fn in_front_of(
     stage: &mut Stage,
 ) -> Option<(*const c_char, Strings)> {
     let pump = capture.pump.as_deref()?;
-    let is_captured = |fd| FileId::of_fd(fd).is_some_and(|id| capture.streams.find(fd, id).is_some());
-    if matches!(start, Start::Exec | Start::ExecFound) && !is_captured(1) && !is_captured(2) {
-        return None;
-    }
     // SAFETY: the caller's promise.
     let name = unsafe { CStr::from_ptr(name) };
     let path = match start {
         Start::ExecFound | Start::SpawnFound if !name.to_bytes().contains(&b'/') => find(name, &mut stage.path)?,
         _ => name,
     };
-    if !cannot_be_preloaded(path)? || !can_run(path) || !can_run(pump) {
+    let obstacle = obstacle(path)?;
+    let is_captured = |fd| FileId::of_fd(fd).is_some_and(|id| capture.streams.find(fd, id).is_some());
+    let is_known = matches!(start, Start::Exec | Start::ExecFound);
+    // Where nothing of it is captured there is nothing to do but to take the library out of its way.
+    if is_known && !is_captured(1) && !is_captured(2) && !obstacle.minds_a_library() {
+        return None;
+    }
+    if !can_run(path) || !can_run(pump) {
         return None;
     }
     // SAFETY: the caller's promise.
@@ -125,14 +128,14 @@ unsafe fn in_front_of(
     Some((pump.as_ptr(), stage.arguments.as_ptr().cast()))
 }
 
-/// The program that is run for `path`, for a script its interpreter: will the loader leave us out of it?
-fn cannot_be_preloaded(path: &CStr) -> Option<bool> {
+/// Why the loader will leave us out of the program that is run for `path`, for a script its interpreter.
+fn obstacle(path: &CStr) -> Option<Obstacle> {
     let file = open(path)?;
     let mut line = [0; LONGEST_LINE];
-    let Some(interpreter) = interpreter_of(&file, &mut line) else { return Some(obstacle_of(&file).is_some()) };
+    let Some(interpreter) = interpreter_of(&file, &mut line) else { return obstacle_of(&file) };
     let mut name = [0; LONGEST_LINE + 1];
     name[..interpreter.len()].copy_from_slice(interpreter);
-    Some(obstacle_of(&open(CStr::from_bytes_until_nul(&name).ok()?)?).is_some())
+    obstacle_of(&open(CStr::from_bytes_until_nul(&name).ok()?)?)
 }
 
 fn open(path: &CStr) -> Option<File> {

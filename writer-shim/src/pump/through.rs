@@ -10,8 +10,8 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Where the byte of pid 0 lies. The locks of the ring's writers are far in front of it.
-pub const LOCKS_AT: i64 = 1 << 41;
+/// Where the byte of pid 0 lies: behind those of the ring's writers, before those that locks are tested by.
+pub const LOCKS_AT: i64 = (1 << 40) + (1 << 32);
 /// No pid is larger.
 const MOST_PIDS: i64 = 1 << 22;
 /// From one look to the next.
