@@ -47,16 +47,17 @@ pub const PUMPED: &[Case] = &[
         .prepare(languages::MULTIPROCESSING)
         .pumped()
         .options(FORCED),
-    Case::script(
-        "bash",
+    started(
         "a statically linked program",
-        "stdio, the pump",
-        by::BASH,
         "echo before; {bin}/prints-static inner; echo after",
-    )
-    .needs(&["{bin}/prints-static"])
-    .pumped(),
+        &["{bin}/prints-static"],
+    ),
+    started("a Go program", "echo before; {bin}/prints-go; echo after", &["{bin}/prints-go"]),
 ];
+
+const fn started(what: &'static str, script: &'static str, needs: &'static [&'static str]) -> Case {
+    Case::script("bash", what, "stdio, the pump", by::BASH, script).pumped().needs(needs)
+}
 
 const FORCED: &[&str] = &["--capture", "pump"];
 
