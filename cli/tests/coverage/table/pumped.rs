@@ -81,9 +81,15 @@ fn a_program_for_another_c_library_is_not_given_one_that_would_end_it() {
     let plain = Command::new(&program).output().unwrap();
     let folder = tempfile::tempdir().unwrap();
     Create::new().size(64 << 10).create(&folder.path().join("ring")).unwrap();
-    let mut run = Command::new(env!("CARGO_BIN_EXE_lapwing"));
-    run.args(["run", "--ring"]).arg(folder.path().join("ring")).arg("--").arg(&program).env_remove("LD_PRELOAD");
-    let run = run.output().unwrap();
-    assert_eq!(run.status.code(), plain.status.code(), "{}", String::from_utf8_lossy(&run.stderr));
-    assert!(run.stdout == plain.stdout);
+    for by_a_shell in [false, true] {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_lapwing"));
+        run.args(["run", "--ring"]).arg(folder.path().join("ring")).arg("--").env_remove("LD_PRELOAD");
+        if by_a_shell {
+            // Once as a stream, once where nothing is captured.
+            run.args(["sh", "-c", "\"$0\" | cat; \"$0\" >/dev/null"]);
+        }
+        let run = run.arg(&program).output().unwrap();
+        assert_eq!(run.status.code(), plain.status.code(), "{}", String::from_utf8_lossy(&run.stderr));
+        assert!(run.stdout == plain.stdout);
+    }
 }
