@@ -187,12 +187,15 @@ struct People {
 impl People {
     fn of(calls: &[Call<'_>]) -> Self {
         let mut people = Self { made_by: HashMap::new(), execs: HashMap::new() };
+        // A child may be through its exec before the call that made it returns.
+        for call in calls.iter().filter(|call| call.result > 0) {
+            if let "clone" | "clone3" | "fork" | "vfork" = call.name.as_str() {
+                let is_thread = call.arguments.contains("CLONE_THREAD");
+                people.made_by.insert(call.result as u32, (call.tid, is_thread, call.began));
+            }
+        }
         for call in calls {
             match call.name.as_str() {
-                "clone" | "clone3" | "fork" | "vfork" if call.result > 0 => {
-                    let is_thread = call.arguments.contains("CLONE_THREAD");
-                    people.made_by.insert(call.result as u32, (call.tid, is_thread, call.began));
-                }
                 "execve" | "execveat" if call.result == 0 => {
                     let path = call.arguments.split('"').nth(1).map(unescape).unwrap_or_default();
                     let is_lapwing = match path.as_slice() {
