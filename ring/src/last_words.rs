@@ -129,7 +129,7 @@ impl Log {
         lines.places() != 0 && lines.is_full()
     }
 
-    /// Appends the unfinished lines of writers that are dead, each a record of its writer's with the flags
+    /// Appends the unfinished lines of writers that are dead, the oldest first, each a record of its writer's with the flags
     /// [`Flags::PARTIAL`] and [`Flags::LAST_WORDS`] and the field [`WRITTEN`]. Gives how many. A line whose writer dies
     /// between appending it and saying so comes out twice, one of somebody who dies here is found again by the next.
     ///
@@ -143,7 +143,7 @@ impl Log {
             return Ok(0);
         }
         let mut appended = 0;
-        for i in 0..lines.places() {
+        for i in lines.by_time() {
             let left = self.with_lease(|_, lease| {
                 let mine = Holder::new(lease.hold.slot, lease.hold.owner);
                 Ok(lines.take(ring, i, mine).map(|left| (mine, left)))
@@ -200,7 +200,8 @@ impl Reader {
             real_ns: ring.clock.convert(left.ticks, offsets).1,
             text: left.text,
         });
-        let words = words.collect();
+        let mut words: Vec<_> = words.collect();
+        words.sort_by_key(|words| words.real_ns);
         self.checked(Ok(words))
     }
 

@@ -106,6 +106,14 @@ impl<'m> Unfinished<'m> {
         self.headers.iter().all(|header| header.holder.load(Relaxed) == 0)
     }
 
+    /// The places that somebody holds, by when their lines were last added to.
+    pub(crate) fn by_time(&self) -> Vec<usize> {
+        let is_held = |i: &usize| self.headers[*i].holder.load(Relaxed) != 0;
+        let mut places: Vec<usize> = (0..self.headers.len()).filter(is_held).collect();
+        places.sort_by_key(|&i| self.headers[i].ticks.load(Relaxed));
+        places
+    }
+
     /// Is there no place left?
     pub(crate) fn is_full(&self) -> bool {
         self.headers.iter().all(|header| header.holder.load(Relaxed) != 0)

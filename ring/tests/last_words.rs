@@ -38,6 +38,12 @@ fn actor() {
             kept.begin_anew();
             assert!(log.keep(&mut kept, Level::WARN, Source::Stderr, text.as_bytes()));
         }
+        "two" => {
+            let mut other = Kept::NOWHERE;
+            keep("first");
+            assert!(log.keep(&mut other, Level::WARN, Source::Stdout, b"second"));
+            keep("first, and then third");
+        }
         "forks" => {
             keep(text);
             // SAFETY: one thread; the child makes library calls that need no lock.
@@ -173,6 +179,17 @@ fn a_finished_line_leaves_nothing_and_a_new_one_nothing_of_the_old() {
     let log = Log::open(&path).unwrap();
     assert_eq!(log.append_last_words(), Ok(1));
     assert_eq!(records(&path), [(finished, "done".to_owned(), false), (again, "a_second".to_owned(), true)]);
+}
+
+#[test]
+fn the_line_that_was_added_to_last_comes_last() {
+    let folder = Folder::new("last-two");
+    let path = ring(&folder, 1 << 20);
+    let pid = Actor::start("two", "-", &path).kill();
+    let expected = ["second", "first, and then third"].map(|text| (pid, text.to_owned()));
+    assert_eq!(left(&path), expected);
+    assert_eq!(Log::open(&path).unwrap().append_last_words(), Ok(2));
+    assert_eq!(records(&path), expected.map(|(pid, text)| (pid, text, true)));
 }
 
 #[test]
