@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import sys
 import termios
@@ -17,6 +18,9 @@ def resize(fd, rows, columns):
 play, command = sys.argv[1], sys.argv[2:]
 child, screen = pty.fork()
 if child == 0:
+    # Whoever runs the tests in the background has these ignored.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     resize(0, 24, 80)
     os.execvp(command[0], command)
 
