@@ -2,8 +2,9 @@
 //! front of the access that a label names; the others go around the ring three times, and then the books must balance.
 #![allow(unsafe_code)]
 
+use crate::create::Create;
 use crate::liveness::owner_word;
-use crate::map::{Create, Mapping};
+use crate::map::Mapping;
 use crate::process::ForkPage;
 use crate::{Access, Kept, Log, Reader, Source, Writer};
 use atomic::Ordering::Relaxed;

@@ -94,6 +94,8 @@ mod writer;
 #[cfg(not(all(test, loom)))]
 mod check;
 #[cfg(not(all(test, loom)))]
+mod create;
+#[cfg(not(all(test, loom)))]
 mod follow;
 #[cfg(not(all(test, loom)))]
 mod guard;
@@ -150,12 +152,13 @@ pub use writer::{Draft, Origin};
 #[cfg(not(all(test, loom)))]
 pub use {
     check::{Checked, Expected, Finding, Tally, Uncommitted, check},
+    create::Create,
     follow::Reader,
     guard::guard_mappings,
     handle::{Log, Writer},
     last_words::{Kept, LastWords, WRITTEN},
     location::{Location, Purpose, RING_VARIABLE, SYSTEM_RING},
-    map::{Access, Create, Identity, identify_path},
+    map::{Access, Identity, identify_path},
     stat::{Refused, Stat, WriterStat},
     unused::{Leftover, Unused},
 };

@@ -2,9 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+use crate::create::Create;
 use crate::error::Error;
 use crate::handle::{Log, Writer};
-use crate::map::Create;
 use crate::process::effective_uid;
 use std::env;
 use std::ffi::OsStr;

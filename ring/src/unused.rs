@@ -2,9 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+use crate::create::TEMPORARY;
 use crate::error::{Error, ReadError};
 use crate::layout::MAGIC;
-use crate::map::{Access, Identity, Mapping, TEMPORARY, identify, open_regular, os_error};
+use crate::map::{Access, Identity, Mapping, identify, open_regular, os_error};
 use crate::process::effective_uid;
 use crate::stat::{Stat, stat};
 use std::fs::{File, Metadata, TryLockError};
