@@ -9,8 +9,10 @@ use crate::level::Level;
 use crate::liveness::owner_word;
 use crate::lock::{SlotLock, Taken};
 use crate::map::{Identity, Mapping};
-use crate::pool::{Borrowed, Lease, Pool};
-use crate::process::{ForkPage, KeepErrno, comm, confine, effective_uid, is_confined, pid_of, place, set_place, tid};
+use crate::pool::{Borrowed, Lease, Pool, Spot};
+use crate::process::{
+    ForkPage, KeepErrno, comm, confine, effective_uid, is_confined, is_main_thread, pid_of, place, set_place, tid,
+};
 use crate::ring::Ring;
 use crate::unfinished::Holder;
 use crate::writer::{Draft, Hold, Origin};
@@ -177,7 +179,8 @@ const POOL: usize = 64;
 ///
 /// An append makes no system call, allocates nothing and never waits, except that a slot is claimed when there are more
 /// appends at once than ever before in this process. A child of a fork claims slots of its own; but a child of a fork *in a
-/// signal handler* must not return from that handler, for what it interrupted is not its own.
+/// signal handler* must not return from that handler, for what it interrupted is not its own. What runs in a thread's
+/// memory beside that thread, thread-local variables included, as a bare clone(2) can have it, must not append.
 ///
 /// If another process truncates the file, touching the mapping raises SIGBUS, as it does with every mapped file; a program
 /// of its own can have [`guard_mappings`](crate::guard_mappings).
@@ -238,26 +241,38 @@ impl Log {
     ) -> Result<R, AppendError> {
         let attached = &self.attached;
         let generation = attached.process.generation();
-        let first = place(generation) as usize;
-        let (i, mut lease) = match self.pool.borrow_place(generation, first) {
-            Some(Borrowed::Lease(i, lease)) => (i, lease),
-            Some(Borrowed::Vacant(i)) if is_confined() => {
-                self.pool.vacate(i);
+        let mut borrowed = if is_main_thread(generation) { self.pool.borrow_own(generation) } else { None };
+        if let Some(Borrowed::Vacant(spot)) = borrowed
+            && is_confined()
+        {
+            self.pool.vacate(spot);
+            borrowed = None;
+        }
+        let borrowed = match borrowed {
+            None => self.pool.borrow_shared(generation, place(generation) as usize),
+            own => own,
+        };
+        let (spot, mut lease) = match borrowed {
+            Some(Borrowed::Lease(spot, lease)) => (spot, lease),
+            Some(Borrowed::Vacant(spot)) if is_confined() => {
+                self.pool.vacate(spot);
                 return Err(AppendError::PoolBusy { size: self.pool.size() });
             }
-            Some(Borrowed::Vacant(i)) => match attached.claim() {
-                Ok(lease) => (i, lease),
+            Some(Borrowed::Vacant(spot)) => match attached.claim() {
+                Ok(lease) => (spot, lease),
                 Err(error) => {
-                    self.pool.vacate(i);
+                    self.pool.vacate(spot);
                     return Err(AppendError::TooManyWriters(error));
                 }
             },
             None => return Err(AppendError::PoolBusy { size: self.pool.size() }),
         };
         let result = act(attached, &mut lease);
-        self.pool.give_back(i, &lease);
+        self.pool.give_back(spot, &lease);
         // Not before: a handler that came in between has remembered its own place.
-        if place(generation) as usize != i {
+        if let Spot::Shared(i) = spot
+            && place(generation) as usize != i
+        {
             set_place(i as u32);
         }
         result
@@ -288,7 +303,9 @@ impl Log {
     /// new threads have the tid 0, who is dead is not found out, and the slots are not given back. A child of a fork must not
     /// append.
     pub fn confine(&self, appends: usize) {
-        self.hold_at_once(appends);
+        // The main thread's own is for nobody else.
+        let own = usize::from(is_main_thread(self.attached.process.generation()));
+        self.hold_at_once(appends.saturating_add(own));
         confine();
     }
 
@@ -302,13 +319,15 @@ impl Log {
     }
 
     /// Gives the slots of this process back, but for those under which an unfinished line is [kept](Log::keep): they show
-    /// that whoever will finish it lives. Appending claims new ones.
+    /// that whoever will finish it lives. Another thread than the main one leaves that thread its slot. Appending claims
+    /// new ones.
     pub fn release(&self) {
         if is_confined() {
             return;
         }
         let lines = self.attached.map.lines();
-        self.pool.drain(self.attached.process.generation(), |lease| {
+        let generation = self.attached.process.generation();
+        self.pool.drain(generation, is_main_thread(generation), |lease| {
             if lines.has_any(Holder::new(lease.hold.slot, lease.hold.owner)) {
                 return Some(lease);
             }
@@ -325,7 +344,7 @@ impl Drop for Log {
             return;
         }
         let lines = self.attached.map.lines();
-        self.pool.drain(self.attached.process.generation(), |lease| {
+        self.pool.drain(self.attached.process.generation(), true, |lease| {
             // Whoever has the slot next may be this process again, and would pass for the holder.
             lines.forsake_all(Holder::new(lease.hold.slot, lease.hold.owner));
             self.attached.release(lease);

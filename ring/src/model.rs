@@ -14,7 +14,7 @@ use crate::evidence::Evidence;
 use crate::heap::HeapRing;
 use crate::layout::{Geometry, Header, LineHeader};
 use crate::level::Level;
-use crate::pool::{Borrowed, Lease, Pool};
+use crate::pool::{Borrowed, Lease, Pool, Spot};
 use crate::reader::{Cursor, Patience, Read, Seek};
 use crate::record::Source;
 use crate::ring::Ring;
@@ -523,14 +523,16 @@ fn lease_is_handed_over() {
         let pool = Arc::new(Pool::new(1));
         let stage = Stage::new(2, 3);
         let Writer { hold, .. } = stage.attach(1);
-        assert!(matches!(pool.borrow_place(GENERATION, 0), Some(Borrowed::Vacant(0))));
+        assert!(matches!(pool.borrow_shared(GENERATION, 0), Some(Borrowed::Vacant(Spot::Shared(0)))));
         let hold = Hold { introduced: 1000, ..hold };
-        pool.give_back(0, &Lease { hold, generation: GENERATION, lock: 0 });
+        pool.give_back(Spot::Shared(0), &Lease { hold, generation: GENERATION, lock: 0 });
         let borrow = move |pool: Arc<Pool>| {
-            let Some(Borrowed::Lease(0, mut lease)) = pool.borrow_place(GENERATION, 0) else { return "-".to_owned() };
+            let Some(Borrowed::Lease(spot, mut lease)) = pool.borrow_shared(GENERATION, 0) else {
+                return "-".to_owned();
+            };
             lease.hold.introduced += 1;
             lease.hold.announced = lease.hold.announced.enter(1).idle();
-            pool.give_back(0, &lease);
+            pool.give_back(spot, &lease);
             (lease.hold.introduced - 1000).to_string()
         };
         let threads = [pool.clone(), pool].map(|pool| spawn(move || borrow(pool)));

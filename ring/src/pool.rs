@@ -1,13 +1,16 @@
 //! A process-local pool of slot leases: one is borrowed for the length of one append, so that a thread or a signal handler
 //! that comes in between takes another one. Nothing here waits, and nothing needs to happen when a thread ends.
+//!
+//! One place is the main thread's own: most programs write by no other, and what no other thread touches takes no exchange.
 
 #![forbid(unsafe_code)]
 
 use crate::sync::{Atomic, at};
 use crate::word::{AnnounceWord, OwnerWord};
 use crate::writer::Hold;
-use atomic::Ordering::{Acquire, Relaxed, Release};
+use atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crossbeam_utils::CachePadded;
+use std::sync::atomic::compiler_fence;
 
 /// What a writer knows of its slot between two appends.
 #[derive(Clone, Copy, Debug)]
@@ -30,101 +33,179 @@ struct Place {
     lock: Atomic<u64>,
 }
 
-pub(crate) struct Pool(Box<[CachePadded<Place>]>);
-
-/// What [`Pool::borrow_place`] found.
-#[derive(Debug)]
-pub(crate) enum Borrowed {
-    /// A lease of this process.
-    Lease(usize, Lease),
-    /// A place without one; the borrower claims a slot, or gives the place up.
-    Vacant(usize),
-}
-
-impl Pool {
-    /// A pool of `size` places, a power of two.
-    pub(crate) fn new(size: usize) -> Self {
-        assert!(size.is_power_of_two());
-        let place = || Place {
+impl Place {
+    fn new() -> Self {
+        Self {
             state: Atomic::new(0),
             slot: Atomic::new(0),
             owner: Atomic::new(OwnerWord::FREE),
             announced: Atomic::new(bytemuck::Zeroable::zeroed()),
             introduced: Atomic::new(0),
             lock: Atomic::new(0),
+        }
+    }
+
+    /// The lease, for whoever has borrowed it.
+    #[inline(always)]
+    fn lease(&self, generation: u64) -> Lease {
+        let hold = Hold {
+            slot: self.slot.load(Relaxed) as usize,
+            owner: self.owner.load(Relaxed),
+            announced: self.announced.load(Relaxed),
+            introduced: self.introduced.load(Relaxed),
         };
-        Self((0..size).map(|_| CachePadded::new(place())).collect())
+        Lease { hold, generation, lock: self.lock.load(Relaxed) }
     }
 
+    /// Gives the lease back.
+    #[inline(always)]
+    fn give_back(&self, lease: &Lease) {
+        self.slot.store(lease.hold.slot as u64, Relaxed);
+        self.owner.store(lease.hold.owner, Relaxed);
+        self.announced.store(lease.hold.announced, Relaxed);
+        self.introduced.store(lease.hold.introduced, Relaxed);
+        self.lock.store(lease.lock, Relaxed);
+        self.state.store(lease.generation, at("pool:return", Release));
+    }
+
+    fn vacate(&self) {
+        self.state.store(0, at("pool:return", Release));
+    }
+}
+
+/// The main thread's own place. No other thread looks at it, only signal handlers of that one.
+struct Own {
+    /// The generation of the process whose main thread has borrowed it. Beside the state, so that setting it undoes nothing
+    /// of what a handler did in between.
+    borrowed: Atomic<u64>,
+    place: Place,
+}
+
+pub(crate) struct Pool {
+    shared: Box<[CachePadded<Place>]>,
+    own: CachePadded<Own>,
+}
+
+/// Which place of a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Spot {
+    Shared(usize),
+    Own,
+}
+
+/// What [`Pool::borrow_shared`] and [`Pool::borrow_own`] found.
+#[derive(Debug)]
+pub(crate) enum Borrowed {
+    /// A lease of this process.
+    Lease(Spot, Lease),
+    /// A place without one; the borrower claims a slot, or gives the place up.
+    Vacant(Spot),
+}
+
+impl Pool {
+    /// A pool of `size` places that all threads share, a power of two, and the main thread's.
+    pub(crate) fn new(size: usize) -> Self {
+        assert!(size.is_power_of_two());
+        let own = Own { borrowed: Atomic::new(0), place: Place::new() };
+        Self { shared: (0..size).map(|_| CachePadded::new(Place::new())).collect(), own: CachePadded::new(own) }
+    }
+
+    /// How many places are shared.
     pub(crate) fn size(&self) -> usize {
-        self.0.len()
+        self.shared.len()
     }
 
-    /// Borrows a place for the process `generation`: one that has a lease before one that has none, so that there are never
-    /// more leases than appends at once; the one at `first` if nobody has it. `None`: all are in use.
+    /// Borrows a shared place for the process `generation`: one that has a lease before one that has none, so that there are
+    /// never more leases than appends at once; the one at `first` if nobody has it. `None`: all are in use.
     #[inline]
-    pub(crate) fn borrow_place(&self, generation: u64, first: usize) -> Option<Borrowed> {
-        let size = self.0.len();
+    pub(crate) fn borrow_shared(&self, generation: u64, first: usize) -> Option<Borrowed> {
+        let size = self.shared.len();
         let places = || (0..size).map(|i| (first + i) & (size - 1));
-        if let Some(found) = places().find_map(|i| Some(Borrowed::Lease(i, self.borrow_lease(generation, i)?))) {
-            return Some(found);
+        let found = places().find_map(|i| Some(Borrowed::Lease(Spot::Shared(i), self.borrow_lease(generation, i)?)));
+        if found.is_some() {
+            return found;
         }
         // A state of another generation is our parent's: borrowed or not, nobody in this process has it.
         let vacant = places().find(|&i| {
-            let state = self.0[i].state.load(Relaxed);
+            let state = self.shared[i].state.load(Relaxed);
             state & !1 != generation && self.take(i, state, generation)
         });
-        vacant.map(Borrowed::Vacant)
+        vacant.map(|i| Borrowed::Vacant(Spot::Shared(i)))
+    }
+
+    /// Borrows the main thread's place, for that thread. `None`: it has it already, and this is a signal handler.
+    #[inline(always)]
+    pub(crate) fn borrow_own(&self, generation: u64) -> Option<Borrowed> {
+        let Own { borrowed, place } = &*self.own;
+        if borrowed.load(Relaxed) == generation {
+            return None;
+        }
+        // A handler that comes in between gives back what it borrows.
+        borrowed.store(generation, Relaxed);
+        compiler_fence(SeqCst);
+        let has_lease = place.state.load(Relaxed) == generation;
+        Some(if has_lease { Borrowed::Lease(Spot::Own, place.lease(generation)) } else { Borrowed::Vacant(Spot::Own) })
     }
 
     #[inline(always)]
     fn take(&self, i: usize, state: u64, generation: u64) -> bool {
-        let cell = &self.0[i].state;
+        let cell = &self.shared[i].state;
         cell.compare_exchange(state, generation | 1, at("pool:borrow", Acquire), Relaxed).is_ok()
     }
 
-    /// Borrows the lease in place `i`, if there is one of `generation` and nobody has it.
+    /// Borrows the lease in the shared place `i`, if there is one of `generation` and nobody has it.
     #[inline(always)]
     fn borrow_lease(&self, generation: u64, i: usize) -> Option<Lease> {
-        let place = &self.0[i];
-        if place.state.load(Relaxed) != generation || !self.take(i, generation, generation) {
-            return None;
-        }
-        let hold = Hold {
-            slot: place.slot.load(Relaxed) as usize,
-            owner: place.owner.load(Relaxed),
-            announced: place.announced.load(Relaxed),
-            introduced: place.introduced.load(Relaxed),
-        };
-        Some(Lease { hold, generation, lock: place.lock.load(Relaxed) })
+        let place = &self.shared[i];
+        let is_there = place.state.load(Relaxed) == generation && self.take(i, generation, generation);
+        is_there.then(|| place.lease(generation))
     }
 
     /// Gives a borrowed place back, with its lease.
-    #[inline]
-    pub(crate) fn give_back(&self, i: usize, lease: &Lease) {
-        let place = &self.0[i];
-        place.slot.store(lease.hold.slot as u64, Relaxed);
-        place.owner.store(lease.hold.owner, Relaxed);
-        place.announced.store(lease.hold.announced, Relaxed);
-        place.introduced.store(lease.hold.introduced, Relaxed);
-        place.lock.store(lease.lock, Relaxed);
-        place.state.store(lease.generation, at("pool:return", Release));
+    #[inline(always)]
+    pub(crate) fn give_back(&self, spot: Spot, lease: &Lease) {
+        match spot {
+            Spot::Shared(i) => self.shared[i].give_back(lease),
+            Spot::Own => {
+                self.own.place.give_back(lease);
+                self.return_own();
+            }
+        }
     }
 
     /// Gives a borrowed place back, without a lease.
-    pub(crate) fn vacate(&self, i: usize) {
-        self.0[i].state.store(0, at("pool:return", Release));
+    pub(crate) fn vacate(&self, spot: Spot) {
+        match spot {
+            Spot::Shared(i) => self.shared[i].vacate(),
+            Spot::Own => {
+                self.own.place.vacate();
+                self.return_own();
+            }
+        }
     }
 
-    /// Takes every lease of `generation` that is not borrowed out of the pool, except what `each` gives back.
-    pub(crate) fn drain(&self, generation: u64, mut each: impl FnMut(Lease) -> Option<Lease>) {
-        for i in 0..self.0.len() {
+    #[inline(always)]
+    fn return_own(&self) {
+        compiler_fence(SeqCst);
+        self.own.borrowed.store(0, Relaxed);
+    }
+
+    /// Takes every lease of `generation` that is not borrowed out of the pool, except what `each` gives back. `own`: also the
+    /// main thread's, which is for that thread to say, or for whoever has the pool to himself.
+    pub(crate) fn drain(&self, generation: u64, own: bool, mut each: impl FnMut(Lease) -> Option<Lease>) {
+        let mut see = |spot, lease| match each(lease) {
+            Some(lease) => self.give_back(spot, &lease),
+            None => self.vacate(spot),
+        };
+        for i in 0..self.shared.len() {
             if let Some(lease) = self.borrow_lease(generation, i) {
-                match each(lease) {
-                    Some(lease) => self.give_back(i, &lease),
-                    None => self.vacate(i),
-                }
+                see(Spot::Shared(i), lease);
             }
+        }
+        match if own { self.borrow_own(generation) } else { None } {
+            Some(Borrowed::Lease(spot, lease)) => see(spot, lease),
+            Some(Borrowed::Vacant(spot)) => self.vacate(spot),
+            None => {}
         }
     }
 }
