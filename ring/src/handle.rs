@@ -90,8 +90,8 @@ impl Attached {
     }
 
     #[inline(always)]
-    fn append(&self, lease: &mut Lease, draft: &Draft<'_>, payload: &[&[u8]]) -> Result<u64, AppendError> {
-        let who = (pid_of(lease.generation), tid(lease.generation));
+    fn append(&self, lease: &mut Lease, tid: u32, draft: &Draft<'_>, payload: &[&[u8]]) -> Result<u64, AppendError> {
+        let who = (pid_of(lease.generation), tid);
         self.ring().append(&mut lease.hold, who, draft, payload)
     }
 
@@ -146,7 +146,8 @@ impl Writer {
             self.lease =
                 self.attached.claim().map_err(|error| self.attached.refuse(AppendError::TooManyWriters(error)))?;
         }
-        self.attached.append(&mut self.lease, draft, pieces).map_err(|error| self.attached.refuse(error))
+        let tid = tid(self.lease.generation);
+        self.attached.append(&mut self.lease, tid, draft, pieces).map_err(|error| self.attached.refuse(error))
     }
 
     /// The longest payload with its fields, bytes.
@@ -213,7 +214,7 @@ impl Log {
     /// As [`Log::append`].
     #[inline]
     pub fn append_slices(&self, draft: &Draft<'_>, pieces: &[&[u8]]) -> Result<u64, AppendError> {
-        let result = self.with_lease(|attached, lease| attached.append(lease, draft, pieces));
+        let result = self.with_lease(|attached, lease, tid| attached.append(lease, tid, draft, pieces));
         result.map_err(|error| self.attached.refuse(error))
     }
 
@@ -224,24 +225,27 @@ impl Log {
     pub fn append_for(&self, origin: &Origin<'_>, draft: &Draft<'_>, pieces: &[&[u8]]) -> Result<u64, AppendError> {
         let fields: Vec<_> = origin.fields().chain(draft.fields.iter().copied()).collect();
         let draft = Draft { fields: &fields, ..*draft };
-        let result = self.with_lease(|attached, lease| {
+        let result = self.with_lease(|attached, lease, _| {
             let introduced = std::mem::replace(&mut lease.hold.introduced, Hold::NEVER);
-            let result = attached.ring().append(&mut lease.hold, (origin.pid, origin.tid), &draft, pieces);
+            let who = (origin.pid, origin.tid);
+            let result = attached.ring().append(&mut lease.hold, who, &draft, pieces);
             lease.hold.introduced = introduced;
             result
         });
         result.map_err(|error| self.attached.refuse(error))
     }
 
-    /// Acts as the owner of a slot of the pool.
+    /// Acts as the owner of a slot of the pool; the last thing that `act` gets is the thread's id.
     #[inline(always)]
     pub(crate) fn with_lease<R>(
         &self,
-        act: impl FnOnce(&Attached, &mut Lease) -> Result<R, AppendError>,
+        act: impl FnOnce(&Attached, &mut Lease, u32) -> Result<R, AppendError>,
     ) -> Result<R, AppendError> {
         let attached = &self.attached;
         let generation = attached.process.generation();
-        let mut borrowed = if is_main_thread(generation) { self.pool.borrow_own(generation) } else { None };
+        // Asked once: in a library that is loaded, a thread's variable takes a call to find.
+        let tid = tid(generation);
+        let mut borrowed = if is_main_thread(generation, tid) { self.pool.borrow_own(generation) } else { None };
         if let Some(Borrowed::Vacant(spot)) = borrowed
             && is_confined()
         {
@@ -267,7 +271,7 @@ impl Log {
             },
             None => return Err(AppendError::PoolBusy { size: self.pool.size() }),
         };
-        let result = act(attached, &mut lease);
+        let result = act(attached, &mut lease, tid);
         self.pool.give_back(spot, &lease);
         // Not before: a handler that came in between has remembered its own place.
         if let Spot::Shared(i) = spot
@@ -295,7 +299,7 @@ impl Log {
 
     /// Is there a slot for this process, or can one be claimed? If not, that counts as a refused record.
     pub fn can_append(&self) -> bool {
-        self.with_lease(|_, _| Ok(())).map_err(|error| self.attached.refuse(error)).is_ok()
+        self.with_lease(|_, _, _| Ok(())).map_err(|error| self.attached.refuse(error)).is_ok()
     }
 
     /// Claims as many slots as `appends` at once need, and makes no system call in this process any more from here on: for
@@ -304,14 +308,19 @@ impl Log {
     /// append.
     pub fn confine(&self, appends: usize) {
         // The main thread's own is for nobody else.
-        let own = usize::from(is_main_thread(self.attached.process.generation()));
+        let own = usize::from(self.is_main_thread());
         self.hold_at_once(appends.saturating_add(own));
         confine();
     }
 
+    fn is_main_thread(&self) -> bool {
+        let generation = self.attached.process.generation();
+        is_main_thread(generation, tid(generation))
+    }
+
     fn hold_at_once(&self, left: usize) {
         if left != 0 {
-            let _ = self.with_lease(|_, _| {
+            let _ = self.with_lease(|_, _, _| {
                 self.hold_at_once(left - 1);
                 Ok(())
             });
@@ -327,7 +336,7 @@ impl Log {
         }
         let lines = self.attached.map.lines();
         let generation = self.attached.process.generation();
-        self.pool.drain(generation, is_main_thread(generation), |lease| {
+        self.pool.drain(generation, self.is_main_thread(), |lease| {
             if lines.has_any(Holder::new(lease.hold.slot, lease.hold.owner)) {
                 return Some(lease);
             }

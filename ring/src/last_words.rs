@@ -95,7 +95,7 @@ impl Log {
         }
         let near = pid_of(self.attached.process.generation()) as usize;
         // A slot of ours stays ours as long as a line is kept under it, and shows for this line whether we live.
-        let found = self.with_lease(|_, lease| {
+        let found = self.with_lease(|_, lease, _| {
             let holder = Holder::new(lease.hold.slot, lease.hold.owner);
             Ok(lines.claim(holder, near).map(|i| (holder, i)))
         });
@@ -144,7 +144,7 @@ impl Log {
         }
         let mut appended = 0;
         for i in lines.by_time() {
-            let left = self.with_lease(|_, lease| {
+            let left = self.with_lease(|_, lease, _| {
                 let mine = Holder::new(lease.hold.slot, lease.hold.owner);
                 Ok(lines.take(ring, i, mine).map(|left| (mine, left)))
             })?;

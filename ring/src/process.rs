@@ -175,10 +175,10 @@ fn meet(generation: u64) -> u32 {
     tid
 }
 
-/// Is this the thread that the process began with? It is there as long as the process.
+/// Is `tid` the thread that the process began with? It is there as long as the process.
 #[inline(always)]
-pub(crate) fn is_main_thread(generation: u64) -> bool {
-    tid(generation) == pid_of(generation)
+pub(crate) fn is_main_thread(generation: u64, tid: u32) -> bool {
+    tid == pid_of(generation)
 }
 
 /// A number that this thread keeps for itself in this process; 0 at first. See [`set_place`].

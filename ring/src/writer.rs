@@ -84,12 +84,11 @@ pub(crate) struct Reservation<'m> {
     index: u32,
     offset: u32,
     words: u32,
-    introduction: Option<Introduction>,
 }
 
 /// Who a writer is, from its own slot: the fields in front of its first record on each page, so that a page tells who
 /// wrote it when its writers are long gone. No system call. Copied once: what others do to the slot cannot change it.
-struct Introduction {
+pub(crate) struct Introduction {
     comm: [u8; 16],
     start: u64,
     uid: u32,
@@ -141,8 +140,10 @@ impl<'m> Ring<'m> {
             return Err(AppendError::TooLarge { len, limit: self.geometry.max_body() });
         }
         let ticks = if self.ticking { self.clock.ticks() } else { 0 };
-        let place = self.reserve(hold, len, fields != 0)?;
-        match &place.introduction {
+        // Not a part of what is reserved: it would be moved about with it each time, and it is hardly ever there.
+        let mut introduction = None;
+        let place = self.reserve(hold, len, fields != 0, &mut introduction)?;
+        match &introduction {
             None => self.fill(&place, ticks, len, who, &[], draft, payload),
             Some(introduction) => {
                 hold.introduced = HeadWord::open(place.epoch).tag();
@@ -199,22 +200,28 @@ impl<'m> Ring<'m> {
         debug_assert_eq!(stored, place.words as usize, "{RECORD_HEADER_LEN} and {len} bytes");
     }
 
-    /// Reserves room for a record of `len` bytes of fields and payload, and for the writer's introduction where it is due.
+    /// Reserves room for a record of `len` bytes of fields and payload, and for the writer's introduction where it is due,
+    /// which this gives then.
     #[inline(always)]
     pub(crate) fn reserve(
         &self,
         hold: &mut Hold,
         len: usize,
         has_fields: bool,
+        introduction: &mut Option<Introduction>,
     ) -> Result<Reservation<'m>, AppendError> {
         let slot = &self.slots[hold.slot];
         let (index_len, data_words) = (self.geometry.index_len(), self.geometry.data_words());
         let mut misses = 0;
         loop {
             let head = self.header.head.load(at("append:head", Acquire));
-            let due = hold.introduced != head.tag();
-            let introduction = if due { self.introduction(hold, len, has_fields) } else { None };
-            let words = record_words(len + introduction.as_ref().map_or(0, |who| who.len));
+            let mut with_introduction = len;
+            if hold.introduced == head.tag() {
+                *introduction = None;
+            } else {
+                with_introduction += self.introduce(hold, len, has_fields, introduction);
+            }
+            let words = record_words(with_introduction);
             if head.closed() || head.count() >= index_len || head.offset() + words > data_words {
                 self.advance(hold, head)?;
                 continue;
@@ -242,20 +249,25 @@ impl<'m> Ring<'m> {
                     let after = ((offset + words) as usize).min(data.len());
                     prefetch_to_write(&data[after..(after + PREFETCHED).min(data.len())]);
                 }
-                return Ok(Reservation { page, epoch, index, offset, words, introduction });
+                return Ok(Reservation { page, epoch, index, offset, words });
             }
         }
     }
 
-    /// The introduction in front of a body of `len` bytes; `None` where both together would be too large.
+    /// Finds the introduction in front of a body of `len` bytes, and gives what it adds; none where both together would be
+    /// too large.
     #[cold]
     #[inline(never)]
-    fn introduction(&self, hold: &Hold, len: usize, has_fields: bool) -> Option<Introduction> {
+    fn introduce(&self, hold: &Hold, len: usize, has_fields: bool, introduction: &mut Option<Introduction>) -> usize {
+        *introduction = None;
         if hold.introduced == Hold::NEVER {
-            return None;
+            return 0;
         }
         let who = Introduction::of(&self.slots[hold.slot], has_fields);
-        (len + who.len <= self.geometry.max_body()).then_some(who)
+        if len + who.len > self.geometry.max_body() {
+            return 0;
+        }
+        introduction.insert(who).len
     }
 
     #[inline(always)]

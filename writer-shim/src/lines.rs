@@ -229,6 +229,33 @@ pub fn split(text: &[u8], limit: usize, mut sink: impl FnMut(&[&[u8]], Level, Fl
     }
 }
 
+/// The line that `text` is, without its newline, if it is one line and no more, says no level and is no longer than `limit`:
+/// what programs write most of the time, and what [`split`] would hand out as one record at [`Level::INFO`].
+#[inline(always)]
+pub fn only_line(text: &[u8], limit: usize) -> Option<&[u8]> {
+    let (b'\n', line) = text.split_last()? else { return None };
+    let is_plain = line.len() <= limit && line.first() != Some(&b'<');
+    (is_plain && !has_newline(line)).then_some(line)
+}
+
+/// Up to here a search without calls is faster, bytes.
+const SHORT: usize = 256;
+
+#[inline(always)]
+fn has_newline(line: &[u8]) -> bool {
+    let Some(last) = line.last_chunk::<16>().filter(|_| line.len() <= SHORT) else {
+        return memchr::memchr(b'\n', line).is_some();
+    };
+    // Sixteen bytes at a time, without a way out in the middle; the last ones overlap with those before.
+    let mut found = [false; 16];
+    for chunk in line.as_chunks::<16>().0.iter().chain([last]) {
+        for (found, &byte) in found.iter_mut().zip(chunk) {
+            *found |= byte == b'\n';
+        }
+    }
+    found != [false; 16]
+}
+
 /// Hands out a line that lies in one piece.
 #[inline]
 fn whole(line: &[u8], usual: Level, limit: usize, end: Flags, sink: &mut impl FnMut(&[&[u8]], Level, Flags)) {
@@ -350,6 +377,29 @@ mod tests {
             lines.push(&stream, collect(&mut records));
             lines.flush(collect(&mut records));
             prop_assert!(records.iter().all(|(text, ..)| text.len() <= limit.max(MIN_LINE)));
+        }
+    }
+
+    #[test]
+    fn the_only_line_is_what_splitting_gives_where_that_is_one_plain_line() {
+        let mut stream = Vec::new();
+        for len in 0..600usize {
+            for at in [None, Some(0), Some(len / 2), Some(len.saturating_sub(1))] {
+                for (byte, end) in [(b'\n', "\n"), (b'<', "\n"), (b'x', "\n"), (b'x', "")] {
+                    stream.clear();
+                    stream.resize(len, b'a');
+                    if let Some(cell) = at.and_then(|at| stream.get_mut(at)) {
+                        *cell = byte;
+                    }
+                    stream.extend_from_slice(end.as_bytes());
+                    let mut records = Records::new();
+                    split(&stream, 500, collect(&mut records));
+                    let is_one = records.len() == 1 && records[0].2 == Flags::NONE && stream[0] != b'<';
+                    let only = only_line(&stream, 500);
+                    assert_eq!(only, is_one.then(|| &stream[..len]), "{len} {at:?} {byte}");
+                    assert!(only.is_none_or(|line| line == records[0].0));
+                }
+            }
         }
     }
 

@@ -72,25 +72,44 @@ impl Capture {
         }
         // For children made without the C library's fork.
         self.state.claim();
-        let mut finished = false;
         let otherwise = (!is_out).then_some(fd);
-        let mut sink = |text: &[&[u8]], level, flags| {
-            finished = true;
-            self.append(stream, otherwise, text, level, flags);
-        };
         let ending = self.is_ending.load(Relaxed);
+        let mut whole = None;
         if let [line] = text
             && !ending
             && len != 0
             && self.state.has_no_unfinished(stream)
-            // SAFETY: the caller's promise.
-            && let lines = unsafe { std::slice::from_raw_parts(line.iov_base.cast::<u8>(), len) }
-            && lines.last() == Some(&b'\n')
         {
-            // Nothing is left to put together, so nobody's buffer is needed.
-            lines::split(lines, self.limit, &mut sink);
-            return Some(());
+            // SAFETY: the caller's promise.
+            let bytes = unsafe { std::slice::from_raw_parts(line.iov_base.cast::<u8>(), len) };
+            if let Some(line) = lines::only_line(bytes, self.limit) {
+                self.append(stream, otherwise, &[line], Level::INFO, Flags::NONE);
+                return Some(());
+            }
+            whole = bytes.ends_with(b"\n").then_some(bytes);
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.assemble(stream, text, len, whole, otherwise) }
+        Some(())
+    }
+
+    /// Cuts what is more or less than a line into records. `whole`: the text, if it is lines and nothing else and lies in
+    /// one piece. `fd` is as [`Capture::append`] wants it.
+    ///
+    /// # Safety
+    /// As [`Capture::record`].
+    #[inline(never)]
+    unsafe fn assemble(&self, stream: Stream, text: &[iovec], len: usize, whole: Option<&[u8]>, fd: Option<c_int>) {
+        let mut finished = false;
+        let mut sink = |text: &[&[u8]], level, flags| {
+            finished = true;
+            self.append(stream, fd, text, level, flags);
+        };
+        if let Some(lines) = whole {
+            // Nothing is left to put together, so nobody's buffer is needed.
+            return lines::split(lines, self.limit, &mut sink);
+        }
+        let ending = self.is_ending.load(Relaxed);
         if let Some(mut unfinished) = self.state.unfinished(stream, self.limit) {
             // SAFETY: the caller's promise.
             unsafe { pieces(text, len, |piece| unfinished.push(piece, &mut sink)) };
@@ -109,7 +128,6 @@ impl Capture {
         if ending {
             self.log.release();
         }
-        Some(())
     }
 
     /// Keeps what is unfinished in the ring's file, so that it outlives this process. `anew`: it does not go on what was
@@ -130,10 +148,11 @@ impl Capture {
     }
 
     /// `fd`: where it goes if the ring alone was to have it and refuses it.
+    #[inline(always)]
     fn append(&self, stream: Stream, fd: Option<c_int>, text: &[&[u8]], level: Level, flags: Flags) {
-        let source = source(stream);
+        let draft = Draft { level, source: source(stream), flags, fields: &[] };
         // The ring counts what it refuses; there is nobody else to tell.
-        let is_accepted = self.log.append_slices(&Draft { level, source, flags, fields: &[] }, text).is_ok();
+        let is_accepted = self.log.append_slices(&draft, text).is_ok();
         if self.quiet {
             self.state.set_accepted(is_accepted);
             if let (false, Some(fd)) = (is_accepted, fd) {

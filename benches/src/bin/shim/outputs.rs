@@ -1,6 +1,7 @@
 //! What a worker's standard output is open on. The other end is emptied between two rounds.
 #![allow(unsafe_code)]
 
+use crate::{FEW, SOME};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -10,22 +11,22 @@ use std::rc::Rc;
 
 /// Both ends of it; the same for two workers that are compared.
 #[derive(Clone)]
-pub(crate) struct Output(Rc<(File, File)>);
+pub(crate) struct Output(Rc<(File, File)>, usize);
 
 impl Output {
-    fn new(reader: OwnedFd, writer: OwnedFd) -> Self {
-        Self(Rc::new((reader.into(), writer.into())))
+    fn new(reader: OwnedFd, writer: OwnedFd, holds: usize) -> Self {
+        Self(Rc::new((reader.into(), writer.into())), holds)
     }
 
     pub(crate) fn pipe() -> Self {
         let (reader, writer) = std::io::pipe().expect("a pipe");
-        Self::new(reader.into(), writer.into())
+        Self::new(reader.into(), writer.into(), SOME)
     }
 
     /// As the journal gives it to services.
     pub(crate) fn socket() -> Self {
         let (reader, writer) = UnixStream::pair().expect("a pair of sockets");
-        Self::new(reader.into(), writer.into())
+        Self::new(reader.into(), writer.into(), FEW)
     }
 
     /// As script(1) and every terminal gives it.
@@ -46,7 +47,12 @@ impl Output {
         // SAFETY: open, and nobody else's.
         let reader = unsafe { OwnedFd::from_raw_fd(reader) };
         // SAFETY: as above.
-        Self::new(reader, unsafe { OwnedFd::from_raw_fd(writer) })
+        Self::new(reader, unsafe { OwnedFd::from_raw_fd(writer) }, FEW)
+    }
+
+    /// Lines of a round that it takes before it has to be emptied.
+    pub(crate) fn holds(&self) -> usize {
+        self.1
     }
 
     /// For a child's standard output.

@@ -2,7 +2,7 @@
 //! loaded into it or not.
 
 use crate::outputs::Output;
-use crate::{FEW, LINE, WRITES, library};
+use crate::{LINE, WRITES, library};
 use lapwing_benches::Ring;
 use lapwing_ring::{Level, Log};
 use std::fs::File;
@@ -37,10 +37,10 @@ impl Worker {
         let mut child = command.spawn().expect("a worker");
         let orders = child.stdin.take().expect("its standard input");
         let answers = BufReader::new(child.stderr.take().expect("its standard error"));
-        let printed = if what == "write" && quiet != Some(true) { LINE.len() } else { 0 };
+        let printed = if what.starts_with("write") && quiet != Some(true) { LINE.len() } else { 0 };
+        let in_a_round = WARM + if printed == 0 { WRITES } else { output.holds() };
         let mut worker = Self { child, output, printed, orders, answers };
         // Until it has touched all of the ring: the first lap of a process is paid in page faults.
-        let in_a_round = WARM + if printed == 0 { WRITES } else { FEW };
         for _ in 0..lapwing_benches::SIZE / (in_a_round * LINE.len()) + 1 {
             worker.round();
         }
@@ -49,7 +49,7 @@ impl Worker {
 
     /// Nanoseconds for each operation of a round.
     pub(crate) fn round(&mut self) -> f64 {
-        let count = if self.printed == 0 { WRITES } else { FEW };
+        let count = if self.printed == 0 { WRITES } else { self.output.holds() };
         writeln!(self.orders, "{count}").expect("a worker that lives");
         let mut answer = String::new();
         self.answers.read_line(&mut answer).expect("an answer");
@@ -79,6 +79,15 @@ pub(crate) fn work(what: &str) {
         "write" => {
             let mut file = File::from(stdout().as_fd().try_clone_to_owned().expect("standard output"));
             obey(|| assert_eq!(file.write(black_box(LINE)).expect("a write"), LINE.len()));
+        }
+        // What a program can do by itself where the library does it for one that does not know.
+        "write-and-append" => {
+            let log = Log::open(path.as_ref()).expect("the ring");
+            let mut file = File::from(stdout().as_fd().try_clone_to_owned().expect("standard output"));
+            obey(|| {
+                assert_eq!(file.write(black_box(LINE)).expect("a write"), LINE.len());
+                assert!(black_box(log.append(Level::INFO, black_box(&LINE[..LINE.len() - 1]))).is_ok());
+            });
         }
         // Two writes, and a line that nobody has finished between them.
         "halves" => {
