@@ -1,5 +1,6 @@
 //! The command line, and nothing but the command line: no file is looked at here.
 
+use crate::pages::PagesArgs;
 use crate::pump::{ExecArgs, PumpArgs};
 use crate::run::RunArgs;
 use clap::builder::PossibleValuesParser;
@@ -60,6 +61,8 @@ pub enum Command {
     Ls(LsArgs),
     Gc(GcArgs),
     Doctor(DoctorArgs),
+    #[command(hide = true)]
+    Pages(PagesArgs),
     #[command(hide = true)]
     Pump(PumpArgs),
     #[command(hide = true)]

@@ -12,6 +12,7 @@ mod kmsg;
 mod last_words;
 mod log;
 mod ls;
+mod pages;
 mod pump;
 mod run;
 mod stat;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Ls(args) => ls::ls(&args),
         Command::Gc(args) => gc::gc(&args),
         Command::Doctor(args) => doctor::doctor(&args),
+        Command::Pages(args) => pages::pages(&args),
         Command::Pump(args) => pump::serve(args),
         Command::PumpExec(args) => Ok(pump::exec(&args)),
     };
