@@ -56,7 +56,10 @@ fn every_command_has_a_page_that_says_all_its_options_and_examples() {
         let mut plain = String::new();
         // A letter printed over itself is a bold one.
         for letter in shown.chars() {
-            if letter == '\u{8}' { drop(plain.pop()) } else { plain.push(letter) }
+            match letter {
+                '\u{8}' => plain.truncate(plain.len() - plain.chars().next_back().map_or(0, char::len_utf8)),
+                letter => plain.push(letter),
+            }
         }
         let name = page.trim_end_matches(".1").trim_start_matches("lapwing").trim_start_matches('-');
         let words: Vec<&str> = if name.is_empty() { vec!["--help"] } else { vec![name, "--help"] };
