@@ -10,7 +10,8 @@ mod pages;
 mod records;
 
 use crate::error::Error;
-use crate::map::{Access, Identity, Mapping, identify, open_regular};
+use crate::file::open_regular;
+use crate::map::{Access, Identity, Mapping, identify};
 use crate::reader::Gap;
 use crate::ring::Look as Part;
 use crate::word::{AnnounceWord, OwnerWord};

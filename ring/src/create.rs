@@ -3,10 +3,11 @@
 
 use crate::clock::{Clock, realtime_ns};
 use crate::error::Error;
+use crate::file::{born, keep_from_gc, os_error};
 use crate::layout::{FORMAT_VERSION, Geometry, HEADER_LEN, MAGIC, SLOT_LEN};
-use crate::map::{boot_id, born, keep_from_gc, os_error, view};
+use crate::map::{boot_id, view};
+use crate::memory::Memory;
 use crate::word::HeadWord;
-use memmap2::MmapOptions;
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -118,9 +119,9 @@ impl Create {
         let clock = self.clock.unwrap_or_else(Clock::best);
         let born = born(&file.metadata().map_err(failed("look at"))?);
         let len = geometry.file_len(lines) as usize;
-        let raw = MmapOptions::new().len(len).map_raw(file).map_err(failed("map"))?;
+        let memory = Memory::of_file(file, len, true).map_err(failed("map"))?;
         // SAFETY: the mapping has this length, and the view is used no longer than it lives.
-        let ring = unsafe { view(raw.as_mut_ptr(), geometry, clock) };
+        let ring = unsafe { view(memory.as_mut_ptr(), geometry, clock) };
         let header = ring.header;
         let words = [
             (&header.magic, MAGIC),

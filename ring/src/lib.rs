@@ -96,6 +96,8 @@ mod check;
 #[cfg(not(all(test, loom)))]
 mod create;
 #[cfg(not(all(test, loom)))]
+mod file;
+#[cfg(not(all(test, loom)))]
 mod follow;
 #[cfg(not(all(test, loom)))]
 mod guard;
@@ -111,6 +113,8 @@ mod location;
 mod lock;
 #[cfg(not(all(test, loom)))]
 mod map;
+#[cfg(not(all(test, loom)))]
+mod memory;
 #[cfg(not(all(test, loom)))]
 mod private;
 #[cfg(not(all(test, loom)))]

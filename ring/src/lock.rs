@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::descriptor::{Descriptor, unmap};
+use std::borrow::Cow;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -39,6 +40,7 @@ impl Drop for SlotLock {
 
 /// The file of an open ring, found again when a lock is taken or looked at: a descriptor kept in somebody else's process
 /// could be closed by that, and its number be another file's.
+#[derive(Clone)]
 pub(crate) struct LockFile {
     path: Option<CString>,
     /// Device and inode of what is mapped.
@@ -49,7 +51,8 @@ pub(crate) struct LockFile {
 impl LockFile {
     /// Of the file `identity` that was opened at `path`.
     pub(crate) fn new(path: &Path, identity: (u64, u64), write: bool) -> Self {
-        let path = std::path::absolute(path).ok().and_then(|path| CString::new(path.as_os_str().as_bytes()).ok());
+        let path = if path.is_absolute() { Ok(path.into()) } else { std::path::absolute(path).map(Cow::Owned) };
+        let path = path.ok().and_then(|path: Cow<'_, Path>| CString::new(path.as_os_str().as_bytes()).ok());
         Self { path, identity, flags: if write { libc::O_RDWR } else { libc::O_RDONLY } }
     }
 

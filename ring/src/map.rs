@@ -1,25 +1,26 @@
-//! Files: open a ring and believe nothing it says before it is checked, map it.
+//! Rings in files: open one and believe nothing it says before it is checked, map it.
 #![allow(unsafe_code)]
 
 use crate::clock::Clock;
 use crate::copy::Body;
 use crate::error::Error;
 use crate::evidence::Verdict;
+use crate::file::{born, is_in_memory, open_regular, open_to_use, os_error};
 use crate::layout::{
     FORMAT_VERSION, Geometry, HEADER_LEN, Header, LineHeader, MAGIC, MAX_LINES, PAGE_HEADER_WORDS, SLOT_LEN, Slot,
 };
 use crate::liveness::Liveness;
 use crate::lock::{LockFile, Taken};
+use crate::memory::Memory;
 use crate::private::{Alarm, PrivateCopy, Trouble};
 use crate::process::effective_uid;
 use crate::ring::{Look, Ring};
 use crate::sync::Atomic;
 use crate::unfinished::Unfinished;
 use crate::word::OwnerWord;
-use memmap2::{MmapOptions, MmapRaw};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,22 +32,6 @@ pub(crate) fn boot_id() -> io::Result<[u64; 2]> {
     let digits: String = text[..len].iter().map(|&byte| byte as char).filter(char::is_ascii_hexdigit).collect();
     let number = u128::from_str_radix(&digits, 16).map_err(io::Error::other)?;
     Ok([(number >> 64) as u64, number as u64])
-}
-
-pub(crate) fn os_error(path: &Path, call: &'static str, source: io::Error) -> Error {
-    let path = path.to_owned();
-    match source.raw_os_error() {
-        Some(libc::ENOENT) => Error::NotFound { path },
-        Some(libc::EEXIST) => Error::Exists { path },
-        Some(libc::ELOOP) => Error::NotARegularFile { path, kind: "a symbolic link" },
-        Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
-            let Ok(meta) = path.symlink_metadata() else { return Error::Os { path, call, source } };
-            let (mode, owner) = (meta.mode() & 0o7777, meta.uid());
-            let to = if call == "open for writing" { "write" } else { call };
-            Error::PermissionDenied { path, mode, owner, uid: effective_uid(), to }
-        }
-        _ => Error::Os { path, call, source },
-    }
 }
 
 /// What a header says once, copied out and checked.
@@ -66,13 +51,8 @@ pub struct Identity {
     pub lines: u32,
     /// The file is a copy of the one that was made as a ring: it can be read, and nobody may write to it.
     pub copied: bool,
-}
-
-/// What tells a file from its copies, also when it is seen through another mount: inode number, and time of birth in
-/// nanoseconds of the Unix epoch. 0 where the file system does not say.
-pub(crate) fn born(meta: &std::fs::Metadata) -> [u64; 2] {
-    let since = meta.created().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-    [meta.ino(), since.map_or(0, |since| since.as_nanos() as u64)]
+    /// It is for certain the file that was made as a ring: no other was born at that nanosecond.
+    pub(crate) original: bool,
 }
 
 impl Identity {
@@ -82,34 +62,14 @@ impl Identity {
     }
 }
 
-/// Opens without following a link and without waiting for a pipe's other end.
-pub(crate) fn open_regular(path: &Path, write: bool) -> Result<(File, std::fs::Metadata), Error> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
-    let call = if write { "open for writing" } else { "read" };
-    let kind = |meta: &std::fs::Metadata| match meta.file_type() {
-        t if t.is_dir() => "a folder",
-        t if t.is_fifo() => "a pipe",
-        t if t.is_socket() => "a socket",
-        t if t.is_symlink() => "a symbolic link",
-        _ => "a device",
-    };
-    let failed = |error: io::Error| match path.symlink_metadata() {
-        Ok(meta) if !meta.is_file() => Error::NotARegularFile { path: path.to_owned(), kind: kind(&meta) },
-        _ => os_error(path, call, error),
-    };
-    let file = OpenOptions::new().read(true).write(write).custom_flags(flags).open(path).map_err(failed)?;
-    let meta = file.metadata().map_err(failed)?;
-    if !meta.is_file() {
-        return Err(Error::NotARegularFile { path: path.to_owned(), kind: kind(&meta) });
-    }
-    Ok((file, meta))
-}
+/// Bytes of the header that say something once and for all.
+const STATED: usize = std::mem::offset_of!(Header, line_count) + 8;
 
 /// Reads the header into private memory and checks it against the file's real length.
 pub(crate) fn identify(file: &File, path: &Path, meta: &std::fs::Metadata) -> Result<Identity, Error> {
     let len = meta.len();
     let truncated = |needed| Error::Truncated { path: path.to_owned(), len, needed };
-    let mut bytes = [[0; 8]; HEADER_LEN / 8];
+    let mut bytes = [[0; 8]; STATED / 8];
     if len < 8 {
         return Err(truncated(HEADER_LEN as u64));
     }
@@ -148,7 +108,8 @@ pub(crate) fn identify(file: &File, path: &Path, meta: &std::fs::Metadata) -> Re
     let clock = Clock::from_stored(word(96), word(104));
     let clock = clock.ok_or_else(|| Error::BadClock { path: path.to_owned(), kind: word(96) })?;
     let differs = |(stored, found): (u64, u64)| stored != 0 && found != 0 && stored != found;
-    let copied = [word(120), word(128)].into_iter().zip(born(meta)).any(differs);
+    let born = born(meta);
+    let copied = [word(120), word(128)].into_iter().zip(born).any(differs);
     Ok(Identity {
         ring_id: [word(64), word(72)],
         boot_id: [word(80), word(88)],
@@ -157,25 +118,8 @@ pub(crate) fn identify(file: &File, path: &Path, meta: &std::fs::Metadata) -> Re
         clock,
         lines,
         copied,
+        original: !copied && word(128) != 0 && word(128) == born[1],
     })
-}
-
-/// Shares a lock on the file (flock(2)) with all who have it mapped: the lock lasts as long as the mapping. Who removes
-/// rings that nobody uses holds it alone meanwhile. A reader may hold it alone to annoy us, so this waits for a moment
-/// and no longer.
-pub(crate) fn keep_from_gc(file: &File, path: &Path) -> Result<(), Error> {
-    for _ in 0..20 {
-        match file.try_lock_shared() {
-            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(1)),
-            // No locks on this file system: then nothing is removed by them either.
-            Ok(()) | Err(std::fs::TryLockError::Error(_)) => break,
-        }
-    }
-    // Removed between open and here: to be found again, or made again, under its name.
-    match file.metadata() {
-        Ok(meta) if meta.nlink() == 0 => Err(Error::NotFound { path: path.to_owned() }),
-        _ => Ok(()),
-    }
 }
 
 /// Is there a ring at `path`? Nothing is mapped.
@@ -200,7 +144,7 @@ pub enum Access {
 
 /// An open ring: its words, and what is needed to trust them.
 pub(crate) struct Mapping {
-    /// Borrows from what is shared below and from `raw`; the lifetime is a lie that [`Mapping::ring`] takes back.
+    /// Borrows from what is shared below and from `memory`; the lifetime is a lie that [`Mapping::ring`] takes back.
     ring: Ring<'static>,
     /// Borrows as `ring` does.
     lines: Unfinished<'static>,
@@ -215,7 +159,7 @@ pub(crate) struct Mapping {
     #[allow(dead_code, reason = "owns what `ring` borrows")]
     fetch: Option<Arc<FetchFn>>,
     #[allow(dead_code, reason = "owns the memory that `ring` borrows")]
-    raw: MmapRaw,
+    memory: Memory,
 }
 
 type JudgeFn = dyn Fn(&Header, usize, OwnerWord) -> Verdict + Send + Sync;
@@ -225,8 +169,7 @@ impl Mapping {
     /// Opens the ring at `path` for reading alone. Unless `access` says how, a ring of ours or of root is mapped, and one of
     /// somebody else is copied.
     pub(crate) fn open_to_read(path: &Path, access: Option<Access>) -> Result<(Self, Identity), Error> {
-        let (file, meta) = open_regular(path, false)?;
-        keep_from_gc(&file, path)?;
+        let (file, meta) = open_to_use(path, false)?;
         let identity = identify(&file, path, &meta)?;
         let trusted = [0, effective_uid()].contains(&meta.uid());
         let access = access.unwrap_or(if trusted { Access::Mapped } else { Access::Copied });
@@ -235,8 +178,7 @@ impl Mapping {
 
     /// Maps the ring at `path` for reading and writing.
     pub(crate) fn open_to_write(path: &Path) -> Result<(Self, Identity), Error> {
-        let (file, meta) = open_regular(path, true)?;
-        keep_from_gc(&file, path)?;
+        let (file, meta) = open_to_use(path, true)?;
         let identity = identify(&file, path, &meta)?;
         if identity.copied {
             return Err(Error::Copied { path: path.to_owned() });
@@ -245,7 +187,7 @@ impl Mapping {
             return Err(Error::BadClock { path: path.to_owned(), kind: identity.clock.kind() as u64 });
         }
         // Ticks, pids and start times of another boot mean nothing in this one.
-        if identity.is_of_another_boot() {
+        if !(identity.original && is_in_memory(&file)) && identity.is_of_another_boot() {
             return Err(Error::OtherBoot { path: path.to_owned() });
         }
         Ok((Self::new(file, path, &meta, &identity, Access::Mapped, true)?, identity))
@@ -261,45 +203,41 @@ impl Mapping {
     ) -> Result<Self, Error> {
         let geometry = identity.geometry;
         let len = geometry.file_len(identity.lines) as usize;
-        let mut options = MmapOptions::new();
-        options.len(len);
-        let raw = match access {
-            Access::Mapped if write => options.map_raw(&file),
-            Access::Mapped => options.map_raw_read_only(&file),
-            Access::Copied => options.no_reserve_swap().map_anon().map(MmapRaw::from),
+        let memory = match access {
+            Access::Mapped => Memory::of_file(&file, len, write),
+            Access::Copied => Memory::private(len),
         };
-        let raw = raw.map_err(|error| os_error(path, "map", error))?;
+        let memory = memory.map_err(|error| os_error(path, "map", error))?;
         let alarm = Arc::new(Alarm::new());
         let fetch: Option<Arc<FetchFn>> = (access == Access::Copied).then(|| {
             // SAFETY: private memory of this length, looked at through the ring's atomics alone; it and the alarm go when
             // the `Mapping` goes, and the copy with them.
             let copy =
-                unsafe { PrivateCopy::new(file, geometry, identity.lines, raw.as_mut_ptr(), Arc::as_ptr(&alarm)) };
+                unsafe { PrivateCopy::new(file, geometry, identity.lines, memory.as_mut_ptr(), Arc::as_ptr(&alarm)) };
             Arc::new(move |part| copy.fetch(part)) as Arc<FetchFn>
         });
-        let of = (meta.dev(), meta.ino());
+        let locks = LockFile::new(path, (meta.dev(), meta.ino()), write);
         let liveness = Liveness {
-            locks: Some(LockFile::new(path, of, write)),
+            locks: Some(locks.clone()),
             // Who writes has asked before.
             other_boot: !write && identity.is_of_another_boot(),
             frees: write,
         };
         let judge: Arc<JudgeFn> = Arc::new(move |header, slot, owner| liveness.judge(header, slot, owner));
-        // SAFETY: `raw` maps `geometry.file_len(..)` bytes from its start, page-aligned, and lives as long as the `Mapping`
+        // SAFETY: `memory` has `geometry.file_len(..)` bytes from its start, page-aligned, and lives as long as the `Mapping`
         // that it is stored in; `Mapping::ring` gives the view out for no longer than that.
-        let mut ring = unsafe { view(raw.as_mut_ptr(), geometry, identity.clock) };
+        let mut ring = unsafe { view(memory.as_mut_ptr(), geometry, identity.clock) };
         // SAFETY: stored beside the ring and never replaced, and what is in an Arc does not move.
         ring.judge = unsafe { &*Arc::as_ptr(&judge) };
         // SAFETY: as above.
         ring.fetch = fetch.as_ref().map(|fetch| unsafe { &*Arc::as_ptr(fetch) });
         // SAFETY: the same mapping, which is as long as this many lines need.
-        let lines = unsafe { view_lines(raw.as_mut_ptr(), geometry, identity.lines) };
+        let lines = unsafe { view_lines(memory.as_mut_ptr(), geometry, identity.lines) };
         let guarded = match access {
-            Access::Mapped => crate::guard::enter(raw.as_ptr() as usize, len, &alarm),
+            Access::Mapped => crate::guard::enter(memory.as_mut_ptr() as usize, len, &alarm),
             Access::Copied => None,
         };
-        let locks = LockFile::new(path, of, write);
-        Ok(Self { ring, lines, path: path.to_owned(), access, locks, alarm, guarded, judge, fetch, raw })
+        Ok(Self { ring, lines, path: path.to_owned(), access, locks, alarm, guarded, judge, fetch, memory })
     }
 
     /// The ring in this mapping. Of a mapping made for reading, only loads may be used.

@@ -4,8 +4,9 @@
 
 use crate::create::TEMPORARY;
 use crate::error::{Error, ReadError};
+use crate::file::{open_regular, os_error};
 use crate::layout::MAGIC;
-use crate::map::{Access, Identity, Mapping, identify, open_regular, os_error};
+use crate::map::{Access, Identity, Mapping, identify};
 use crate::process::effective_uid;
 use crate::stat::{Stat, stat};
 use std::fs::{File, Metadata, TryLockError};

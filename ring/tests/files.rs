@@ -7,7 +7,7 @@ use lapwing_ring::{Create, Error, GeometryError, Level, Log, Read, Reader, Write
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{FileExt, MetadataExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Barrier, mpsc};
 use std::time::Duration;
@@ -235,6 +235,24 @@ fn a_copy_is_read_as_a_snapshot_and_written_to_by_nobody() {
     assert_eq!(Writer::open(&moved).unwrap().append(Level::INFO, b"linked"), Ok(2));
     fs::rename(&path, &moved).unwrap();
     assert_eq!(Writer::open(&moved).unwrap().append(Level::INFO, b"renamed"), Ok(3));
+}
+
+#[test]
+fn a_ring_that_was_made_in_memory_is_of_this_boot_whatever_the_boot_is_called() {
+    let path = Path::new("/dev/shm").join(format!("lapwing-boot-{}", std::process::id()));
+    small().create(&path).unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    file.write_all_at(&[0xab; 16], 80).unwrap();
+    let opened = Writer::open(&path).map(drop);
+    // Without a time of birth it could be a file of the same number that somebody restored.
+    file.write_all_at(&[0; 8], 128).unwrap();
+    let without = Writer::open(&path).map(drop);
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(without, Err(Error::OtherBoot { .. })));
+    match file.metadata().unwrap().created() {
+        Ok(_) => opened.unwrap(),
+        Err(_) => eprintln!("SKIPPED: files in /dev/shm have no time of birth"),
+    }
 }
 
 #[test]

@@ -8,8 +8,8 @@ use lapwing_ring::{
     Value, Writer, identify_path,
 };
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -579,6 +579,8 @@ fn what_is_no_ring_is_a_typed_error() {
     assert!(matches!(open(&with("ns_per_tick", 0)), Error::BadHeader { found: 0, .. }));
     // Another boot: can be read, not written.
     fs::write(&path, with("boot_id", 5)).unwrap();
+    // The time of birth: by it a file in memory is known to be of this boot, and /tmp may be in memory.
+    OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&[0; 8], 128).unwrap();
     assert!(matches!(Writer::open(&path), Err(Error::OtherBoot { .. })));
     assert!(Reader::open(&path).is_ok());
     // HEAD that names no page: found when it is looked at.
