@@ -9,7 +9,7 @@ use crate::level::Level;
 use crate::liveness::owner_word;
 use crate::lock::{SlotLock, Taken};
 use crate::map::{Identity, Mapping};
-use crate::pool::{Borrowed, Lease, Pool, Spot};
+use crate::pool::{Borrowed, FIRST, Lease, Pool, Spot};
 use crate::process::{
     ForkPage, KeepErrno, comm, confine, effective_uid, is_confined, is_main_thread, pid_of, place, set_place, tid,
 };
@@ -174,7 +174,7 @@ impl Drop for Writer {
 }
 
 /// Slots that a process uses at one moment: its threads inside an append, plus signal handlers that came in between.
-const POOL: usize = 64;
+const POOL: usize = FIRST;
 
 /// A handle for any number of threads, and for signal handlers: every append borrows a slot of a small pool.
 ///

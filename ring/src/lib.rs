@@ -163,6 +163,7 @@ pub use {
     last_words::{Kept, LastWords, WRITTEN},
     location::{Location, Purpose, RING_VARIABLE, SYSTEM_RING},
     map::{Access, Identity, identify_path},
+    process::wiped_on_fork,
     stat::{Refused, Stat, WriterStat},
     unused::{Leftover, Unused},
 };

@@ -10,6 +10,7 @@ use crate::word::{AnnounceWord, OwnerWord};
 use crate::writer::Hold;
 use atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crossbeam_utils::CachePadded;
+use std::ops::Deref;
 use std::sync::atomic::compiler_fence;
 
 /// What a writer knows of its slot between two appends.
@@ -33,16 +34,23 @@ struct Place {
     lock: Atomic<u64>,
 }
 
-impl Place {
-    fn new() -> Self {
-        Self {
+/// An expression, for a model's cells are no constants.
+macro_rules! place {
+    () => {
+        Place {
             state: Atomic::new(0),
             slot: Atomic::new(0),
             owner: Atomic::new(OwnerWord::FREE),
-            announced: Atomic::new(bytemuck::Zeroable::zeroed()),
+            announced: Atomic::new(AnnounceWord::NEVER),
             introduced: Atomic::new(0),
             lock: Atomic::new(0),
         }
+    };
+}
+
+impl Place {
+    fn new() -> Self {
+        place!()
     }
 
     /// The lease, for whoever has borrowed it.
@@ -73,6 +81,44 @@ impl Place {
     }
 }
 
+/// The places that all threads share.
+enum Shared {
+    #[cfg(not(all(test, loom)))]
+    /// Of the first pool that is made: memory of the program's own file, of which a place that is not used takes none.
+    First,
+    Others(Box<[CachePadded<Place>]>),
+}
+
+/// How many places the first pool has, if it is to have the memory that is there for it.
+pub(crate) const FIRST: usize = 64;
+
+#[cfg(not(all(test, loom)))]
+static FIRST_PLACES: [CachePadded<Place>; FIRST] = [const { CachePadded::new(place!()) }; FIRST];
+#[cfg(not(all(test, loom)))]
+static IS_FIRST: Atomic<bool> = Atomic::new(true);
+
+impl Shared {
+    fn new(size: usize) -> Self {
+        #[cfg(not(all(test, loom)))]
+        if size == FIRST && IS_FIRST.swap(false, Relaxed) {
+            return Self::First;
+        }
+        Self::Others((0..size).map(|_| CachePadded::new(Place::new())).collect())
+    }
+}
+
+impl Deref for Shared {
+    type Target = [CachePadded<Place>];
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        match self {
+            #[cfg(not(all(test, loom)))]
+            Self::First => &FIRST_PLACES,
+            Self::Others(places) => places,
+        }
+    }
+}
+
 /// The main thread's own place. No other thread looks at it, only signal handlers of that one.
 struct Own {
     /// The generation of the process whose main thread has borrowed it. Beside the state, so that setting it undoes nothing
@@ -82,7 +128,9 @@ struct Own {
 }
 
 pub(crate) struct Pool {
-    shared: Box<[CachePadded<Place>]>,
+    shared: Shared,
+    /// No shared place from here on was ever borrowed: giving leases back should not touch all that memory.
+    end: Atomic<u64>,
     own: CachePadded<Own>,
 }
 
@@ -107,7 +155,7 @@ impl Pool {
     pub(crate) fn new(size: usize) -> Self {
         assert!(size.is_power_of_two());
         let own = Own { borrowed: Atomic::new(0), place: Place::new() };
-        Self { shared: (0..size).map(|_| CachePadded::new(Place::new())).collect(), own: CachePadded::new(own) }
+        Self { shared: Shared::new(size), end: Atomic::new(0), own: CachePadded::new(own) }
     }
 
     /// How many places are shared.
@@ -130,7 +178,9 @@ impl Pool {
             let state = self.shared[i].state.load(Relaxed);
             state & !1 != generation && self.take(i, state, generation)
         });
-        vacant.map(|i| Borrowed::Vacant(Spot::Shared(i)))
+        let i = vacant?;
+        self.end.fetch_max(i as u64 + 1, Relaxed);
+        Some(Borrowed::Vacant(Spot::Shared(i)))
     }
 
     /// Borrows the main thread's place, for that thread. `None`: it has it already, and this is a signal handler.
@@ -197,7 +247,7 @@ impl Pool {
             Some(lease) => self.give_back(spot, &lease),
             None => self.vacate(spot),
         };
-        for i in 0..self.shared.len() {
+        for i in 0..self.end.load(Relaxed) as usize {
             if let Some(lease) = self.borrow_lease(generation, i) {
                 see(Spot::Shared(i), lease);
             }

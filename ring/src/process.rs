@@ -9,6 +9,7 @@ use atomic::Ordering::{Relaxed, Release};
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::io;
+use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::sync::atomic::compiler_fence;
 
@@ -54,6 +55,45 @@ thread_local! {
     static KNOWN: Cell<u64> = const { Cell::new(0) };
 }
 
+/// Memory of `len` bytes that the kernel wipes in a forked child, all zeros, aligned to 64 bytes and never unmapped. `false`:
+/// the kernel is too old for that, and somebody has to tell the child. Called before a ring is opened, what the ring itself
+/// has of this kind lies in the same page.
+///
+/// # Errors
+/// The kernel has no memory for it.
+#[doc(hidden)]
+pub fn wiped_on_fork(len: usize) -> io::Result<(NonNull<u8>, bool)> {
+    const OURS: usize = size_of::<ForkPage>().next_multiple_of(64);
+    let (base, is_wiped) = map_wiped(OURS + len)?;
+    // SAFETY: zeroed memory, aligned to a page, never unmapped; ForkPage is made of atomic words alone.
+    PAGE.get_or_init(|| unsafe { base.cast::<ForkPage>().as_ref() });
+    // SAFETY: within the mapping, which is this much longer.
+    Ok((unsafe { base.add(OURS) }, is_wiped))
+}
+
+/// Maps it. What lies at its start is known to be a [`ForkPage`].
+fn map_wiped(len: usize) -> io::Result<(NonNull<u8>, bool)> {
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a fresh anonymous mapping, no address asked for.
+    let base = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
+    let base = NonNull::new(base).filter(|_| base != libc::MAP_FAILED).ok_or_else(io::Error::last_os_error)?;
+    // SAFETY: advice on the whole of the mapping just made.
+    let is_wiped = unsafe { libc::madvise(base.as_ptr(), len, libc::MADV_WIPEONFORK) } == 0;
+    if !is_wiped {
+        // An old kernel, or an emulator: the C library tells the child instead.
+        // SAFETY: the handler is a function that lives as long as the program.
+        let failed = unsafe { libc::pthread_atfork(None, None, Some(forget_after_fork)) };
+        if failed != 0 {
+            return Err(io::Error::from_raw_os_error(failed));
+        }
+    }
+    // SAFETY: zeroed memory, aligned to a page, never unmapped; ForkPage is made of atomic words alone.
+    let page = unsafe { base.cast::<ForkPage>().as_ref() };
+    // Before anybody reads it: that would be a page of the kernel's zeros first, and one of our own after it.
+    page.generation.store(0, Relaxed);
+    Ok((base.cast(), is_wiped))
+}
+
 impl ForkPage {
     /// The one page of this process; mapped at the first call.
     ///
@@ -63,29 +103,9 @@ impl ForkPage {
         if let Some(page) = PAGE.get() {
             return Ok(page);
         }
-        let page = Self::map()?;
-        Ok(PAGE.get_or_init(|| page))
-    }
-
-    fn map() -> io::Result<&'static Self> {
-        const LEN: usize = 4096;
-        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a fresh anonymous mapping, no address asked for.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), LEN, protection, flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: advice on the whole of the mapping just made.
-        if unsafe { libc::madvise(base, LEN, libc::MADV_WIPEONFORK) } != 0 {
-            // An old kernel, or an emulator: the C library tells the child instead.
-            // SAFETY: the handler is a function that lives as long as the program.
-            let failed = unsafe { libc::pthread_atfork(None, None, Some(forget_after_fork)) };
-            if failed != 0 {
-                return Err(io::Error::from_raw_os_error(failed));
-            }
-        }
-        // SAFETY: zeroed memory, aligned to a page, never unmapped; ForkPage is made of atomic words alone.
-        Ok(unsafe { &*base.cast::<Self>() })
+        let (base, _) = map_wiped(size_of::<Self>())?;
+        // SAFETY: as in `wiped_on_fork`.
+        Ok(PAGE.get_or_init(|| unsafe { base.cast::<Self>().as_ref() }))
     }
 
     /// The generation of this process: even, never 0, and no ancestor had it.

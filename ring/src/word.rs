@@ -131,6 +131,8 @@ impl EntryWord {
 pub(crate) struct AnnounceWord(u64);
 
 impl AnnounceWord {
+    /// Of a slot that nobody has had.
+    pub(crate) const NEVER: Self = Self(0);
     const TAG_BITS: u32 = 48;
     const ACTIVE: u64 = 1 << Self::TAG_BITS;
     const ONE: u64 = 1 << (Self::TAG_BITS + 1);

@@ -70,10 +70,16 @@ impl FileId {
     }
 
     /// Reads `dev:ino`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (dev, ino) = text.split_once(':')?;
-        Some(Self { dev: dev.parse().ok()?, ino: ino.parse().ok()? })
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let (dev, ino) = text.split_at(text.iter().position(|&byte| byte == b':')?);
+        Some(Self { dev: number(dev)?, ino: number(&ino[1..])? })
     }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    let add =
+        |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(digit.checked_sub(b'0').filter(|n| *n < 10)?.into());
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 
 /// The real user and group of this process.

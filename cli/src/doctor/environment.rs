@@ -43,7 +43,7 @@ pub fn look(report: &mut Report) {
         (_, Some(streams)) if streams.is_empty() => {
             report.note(ABOUT, format!("${STREAM} is set and empty: what is started here is not captured"));
         }
-        (_, Some(streams)) if streams.to_str().and_then(Streams::parse).is_none() => report.wrong(
+        (_, Some(streams)) if Streams::parse(streams.as_bytes()).is_none() => report.wrong(
             ABOUT,
             format!("${STREAM} is {:?}, which says nothing, so nothing is captured", streams.display().to_string()),
             "unset it, and start the program by `lapwing run`",

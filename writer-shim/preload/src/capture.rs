@@ -173,6 +173,9 @@ impl Capture {
             return;
         }
         for stream in [Stream::Out, Stream::Err] {
+            if self.state.has_no_unfinished(stream) {
+                continue;
+            }
             if let Some(mut unfinished) = self.state.unfinished(stream, self.limit) {
                 let fd = if self.quiet { self.descriptor_of(stream) } else { None };
                 Lines::flush(&mut unfinished, |text, level, flags| self.append(stream, fd, text, level, flags));

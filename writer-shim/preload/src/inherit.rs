@@ -5,12 +5,12 @@
 
 use crate::capture::Capture;
 use crate::confine;
+use crate::variables::{self, variable};
 use lapwing_writer_shim::calm::{errno, set_errno};
-use lapwing_writer_shim::environment::{BUFFER, Environment, PROPAGATE, PUMP, QUIET, RING, STREAM};
+use lapwing_writer_shim::environment::{BUFFER, PROPAGATE, PUMP, QUIET, RING, STREAM};
 use libc::c_char;
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
-use std::os::unix::ffi::OsStringExt;
 use std::ptr;
 
 pub(crate) type Strings = *const *const c_char;
@@ -46,29 +46,22 @@ impl Space {
 
 impl Legacy {
     /// `None`: nothing is to be handed on. `library` is the path that this library was loaded from.
-    pub(crate) fn new(environment: &Environment, library: &CStr) -> Option<Self> {
-        if std::env::var_os(PROPAGATE).is_some_and(|value| value == "0") {
+    pub(crate) fn new(library: &CStr) -> Option<Self> {
+        if variables::value(PROPAGATE).is_some_and(|value| value == "0") {
             return None;
         }
         let name = library.to_bytes();
         if !name.starts_with(b"/") || name.iter().any(|byte| is_separator(*byte)) {
             return None;
         }
-        let named =
-            |name: &str, value: OsString| CString::new([name.as_bytes(), b"=", &value.into_vec()].concat()).ok();
-        let variables = environment.variables();
-        let one = |wanted: &str| {
-            let (name, value) = variables.iter().find(|(name, _)| *name == wanted)?;
-            named(name, value.clone()?)
-        };
         Some(Self {
-            preload: named(PRELOAD, OsString::from_vec(name.to_vec()))?,
+            preload: CString::new([PRELOAD.as_bytes(), b"=", name].concat()).ok()?,
             library: library.to_owned(),
-            stream: one(STREAM)?,
-            ring: one(RING)?,
-            buffer: one(BUFFER),
-            quiet: one(QUIET),
-            pump: std::env::var_os(PUMP).and_then(|path| named(PUMP, path)),
+            stream: variable(STREAM)?,
+            ring: variable(RING)?,
+            buffer: variable(BUFFER),
+            quiet: variable(QUIET),
+            pump: variable(PUMP),
         })
     }
 }
@@ -200,7 +193,7 @@ impl<'a> Has<'a> {
 ///
 /// # Safety
 /// As [`environment`].
-unsafe fn listed<'e>(environment: Strings) -> &'e [*const c_char] {
+pub(crate) unsafe fn listed<'e>(environment: Strings) -> &'e [*const c_char] {
     if environment.is_null() {
         return &[];
     }

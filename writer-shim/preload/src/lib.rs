@@ -29,6 +29,7 @@ mod confine;
 mod copied;
 mod datagrams;
 mod descriptors;
+mod early;
 mod files;
 mod frames;
 mod hooks;
@@ -52,6 +53,7 @@ mod state;
 mod static_exec;
 mod stdio;
 mod va_list;
+mod variables;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod variadic;
 mod waits;

@@ -4,13 +4,14 @@
 use crate::capture::{Capture, end, introduce};
 use crate::inherit::Legacy;
 use crate::state::State;
-use crate::{by_hand, coarse, confine, real, room, sockets, static_exec, stdio};
+use crate::{by_hand, coarse, confine, early, real, room, sockets, static_exec, stdio, variables};
 use lapwing_ring::Log;
 use lapwing_writer_shim::calm::apart;
 use lapwing_writer_shim::environment::{Buffer, Environment, PUMP};
+use lapwing_writer_shim::identity::Sort;
 use lapwing_writer_shim::lines::limit_for;
 use std::ffi::{CStr, CString, c_char};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::ptr;
 use std::sync::atomic::AtomicBool;
 
@@ -30,10 +31,12 @@ unsafe extern "C" {
 
 #[cfg_attr(test, allow(dead_code))]
 extern "C" fn construct() {
-    apart(|| {
-        real::find_all();
-        confine::find();
-        start();
+    early::allocate_here(|| {
+        apart(|| {
+            real::find_all();
+            confine::find();
+            start();
+        });
     });
 }
 
@@ -54,10 +57,11 @@ fn start() -> Option<()> {
     }
     // A panic of ours is nobody's business; without this it would be printed.
     std::panic::set_hook(Box::new(|_| {}));
-    let environment = Environment::read(|name| std::env::var_os(name)).or_else(by_hand::decide)?;
+    let environment = Environment::read(variables::value).or_else(by_hand::decide)?;
     if !room::is_enough_for(&environment.ring) {
         return None;
     }
+    let state = State::map()?;
     // The mapping outlives the descriptor, so that a program may close everything it does not know.
     let log = Log::open(&environment.ring).ok()?;
     if log.is_full_of_lines() {
@@ -66,14 +70,13 @@ fn start() -> Option<()> {
     }
     let limit = limit_for(log.max_body());
     coarse::find();
-    let state = State::map()?;
     if environment.buffer == Buffer::Line {
         flush_at_every_line(state, &environment);
     }
-    let legacy = library().and_then(|library| Legacy::new(&environment, library));
+    let legacy = library().and_then(Legacy::new);
     let (streams, quiet, is_ending) = (environment.streams, environment.quiet, AtomicBool::new(false));
-    let pump = std::env::var_os(PUMP).and_then(|path| CString::new(path.into_vec()).ok());
-    let pump = pump.filter(|path| path.as_bytes().starts_with(b"/"));
+    let pump = variables::value(PUMP).filter(|path| path.as_bytes().starts_with(b"/"));
+    let pump = pump.and_then(|path| CString::new(path.into_vec()).ok());
     if pump.is_some() {
         static_exec::share();
     }
@@ -117,11 +120,9 @@ fn is_privileged() -> bool {
 
 /// What a program has printed is then out when it dies. Terminals have it so anyway.
 fn flush_at_every_line(state: &State, environment: &Environment) {
-    if state.files.find(libc::STDOUT_FILENO, &environment.streams).is_none() {
-        return;
-    }
+    let Some((_, sort)) = state.files.find(libc::STDOUT_FILENO, &environment.streams) else { return };
     // SAFETY: no preconditions.
-    if unsafe { libc::isatty(libc::STDOUT_FILENO) } == 1 {
+    if sort == Sort::Device && unsafe { libc::isatty(libc::STDOUT_FILENO) } == 1 {
         return;
     }
     // SAFETY: a variable of the C library, set before any constructor runs.

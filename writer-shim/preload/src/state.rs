@@ -31,6 +31,9 @@ pub(crate) struct State {
     pid: AtomicU32,
     /// Has the ring taken the last record of this process?
     accepted: AtomicBool,
+    /// Of each stream: there is an unfinished line, or was when its assembly was last given back. Here, and not there, so that
+    /// a program that had none ends without touching that memory.
+    unfinished: [AtomicBool; 2],
     pub(crate) files: Files,
     /// The two streams', then the spare ones.
     assemblies: [Assembly; 2 + SPARE],
@@ -42,16 +45,10 @@ static STATE: AtomicPtr<State> = AtomicPtr::new(ptr::null_mut());
 impl State {
     /// Maps the one state of this process. `None`: no memory.
     pub(crate) fn map() -> Option<&'static Self> {
-        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a fresh anonymous mapping, no address asked for.
-        let base = unsafe { libc::mmap(ptr::null_mut(), size_of::<Self>(), protection, flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return None;
-        }
-        STATE.store(base.cast(), Release);
-        // SAFETY: advice on the whole of the mapping just made.
-        if unsafe { libc::madvise(base, size_of::<Self>(), libc::MADV_WIPEONFORK) } != 0 {
-            // An old kernel, or an emulator: the C library tells the child instead.
+        const { assert!(align_of::<Self>() <= 64) };
+        let (base, is_wiped) = lapwing_ring::wiped_on_fork(size_of::<Self>()).ok()?;
+        STATE.store(base.cast().as_ptr(), Release);
+        if !is_wiped {
             // SAFETY: the handler is a function of this library, which is never unloaded.
             if unsafe { libc::pthread_atfork(None, None, Some(wipe_after_fork)) } != 0 {
                 return None;
@@ -63,7 +60,7 @@ impl State {
     /// The state of this process, if it was mapped.
     #[inline(always)]
     pub(crate) fn get() -> Option<&'static Self> {
-        // SAFETY: null, or memory that is never unmapped, aligned to a page, all zeros at first; zeros are a valid State,
+        // SAFETY: null, or memory that is never unmapped, aligned to 64 bytes, all zeros at first; zeros are a valid State,
         // and everything in it is atomic or guarded by a `held`.
         unsafe { STATE.load(Acquire).as_ref() }
     }
@@ -107,18 +104,18 @@ impl State {
     /// The stream's unfinished line, unless somebody is at it right now: another thread, or whom a signal interrupted.
     #[inline]
     pub(crate) fn unfinished(&self, stream: Stream, limit: usize) -> Option<Held<'_>> {
-        self.assemblies[stream as usize].try_hold(limit)
+        self.assemblies[stream as usize].try_hold(limit, Some(&self.unfinished[stream as usize]))
     }
 
     /// Is no line of the stream unfinished, as far as anybody knows who is not at it right now?
     #[inline]
     pub(crate) fn has_no_unfinished(&self, stream: Stream) -> bool {
-        !self.assemblies[stream as usize].unfinished.load(Relaxed)
+        !self.unfinished[stream as usize].load(Relaxed)
     }
 
     /// A buffer for the length of one write.
     pub(crate) fn spare(&self, limit: usize) -> Option<Held<'_>> {
-        self.assemblies[2..].iter().find_map(|spare| spare.try_hold(limit))
+        self.assemblies[2..].iter().find_map(|spare| spare.try_hold(limit, None))
     }
 
     /// A buffer for the length of one message.
@@ -133,10 +130,12 @@ extern "C" fn wipe_after_fork() {
         state.pid.store(0, Relaxed);
         state.accepted.store(false, Relaxed);
         state.files.forget_all();
+        for unfinished in &state.unfinished {
+            unfinished.store(false, Relaxed);
+        }
         for assembly in &state.assemblies {
             // A thread of our parent may have been at it: what it left is cleared by whoever holds it next.
             assembly.stale.store(true, Relaxed);
-            assembly.unfinished.store(false, Relaxed);
             assembly.held.store(false, Release);
         }
         for buffer in &state.buffers {
@@ -155,8 +154,6 @@ struct Assembly {
     held: AtomicBool,
     /// What is in it is a parent's.
     stale: AtomicBool,
-    /// There is an unfinished line in it, or was when it was last given back.
-    unfinished: AtomicBool,
     lines: UnsafeCell<Lines>,
     kept: UnsafeCell<Kept>,
 }
@@ -166,11 +163,11 @@ unsafe impl Sync for Assembly {}
 
 impl Assembly {
     #[inline]
-    fn try_hold(&self, limit: usize) -> Option<Held<'_>> {
+    fn try_hold<'a>(&'a self, limit: usize, unfinished: Option<&'a AtomicBool>) -> Option<Held<'a>> {
         if self.held.load(Relaxed) || self.held.swap(true, Acquire) {
             return None;
         }
-        let mut held = Held(self);
+        let mut held = Held(self, unfinished);
         if self.stale.load(Relaxed) {
             held.clear();
             *held.kept().1 = Kept::NOWHERE;
@@ -183,8 +180,8 @@ impl Assembly {
     }
 }
 
-/// An assembly that is ours until this is dropped.
-pub(crate) struct Held<'a>(&'a Assembly);
+/// An assembly that is ours until this is dropped, and where it says then whether there is an unfinished line in it.
+pub(crate) struct Held<'a>(&'a Assembly, Option<&'a AtomicBool>);
 
 impl Held<'_> {
     /// The line, and where the ring's file keeps it.
@@ -217,8 +214,10 @@ impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
         let unfinished = !self.is_between_lines();
-        if self.0.unfinished.load(Relaxed) != unfinished {
-            self.0.unfinished.store(unfinished, Relaxed);
+        if let Some(said) = self.1
+            && said.load(Relaxed) != unfinished
+        {
+            said.store(unfinished, Relaxed);
         }
         self.0.held.store(false, Release);
     }

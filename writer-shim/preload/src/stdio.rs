@@ -67,8 +67,8 @@ fn symbol(name: &CStr) -> *mut c_void {
 
 /// Stores `function` in slots, which may lie in memory that the loader has made read-only; then it is so again.
 fn replace(slots: [Option<&'static AtomicPtr<c_void>>; 2], function: *mut c_void) {
-    // SAFETY: no preconditions.
-    let page_size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+    // SAFETY: only looks up a table.
+    let page_size = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
     let page_of = |slot: &AtomicPtr<c_void>| slot.as_ptr() as usize / page_size * page_size;
     let mut left = slots;
     while let Some(&first) = left.iter().flatten().next() {
