@@ -103,3 +103,40 @@ unsafe impl GlobalAlloc for Early {
         moved
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_lie_apart_and_are_zeros_and_behind_the_constructor_there_are_none() {
+        let any = Layout::new::<u8>();
+        assert!(take(any).is_null(), "before it");
+        let mut ends = Vec::new();
+        allocate_here(|| {
+            for (size, align) in [(1, 1), (8, 8), (3, 1), (896, 128), (0, 1), (64, 16)] {
+                let place = take(Layout::from_size_align(size, align).unwrap());
+                assert!(is_here(place) && (place as usize).is_multiple_of(align), "{size} {align}");
+                assert!(ends.last().is_none_or(|&end| end <= place as usize), "{size} {align}");
+                ends.push(place as usize + size);
+                // SAFETY: a piece of this length that nobody else has.
+                let bytes = unsafe { std::slice::from_raw_parts_mut(place, size) };
+                assert!(bytes.iter().all(|&byte| byte == 0));
+                bytes.fill(7);
+            }
+            assert!(take(Layout::new::<[u8; ROOM]>()).is_null(), "more than is left");
+            assert!(take(Layout::from_size_align(1, 4096).unwrap()).is_null(), "aligned to a page");
+            let four = Layout::new::<[u8; 4]>();
+            // SAFETY: a layout of some size.
+            let place = unsafe { Early.alloc(four) };
+            // SAFETY: a piece of this length that nobody else has.
+            unsafe { place.cast::<[u8; 4]>().write([1, 2, 3, 4]) };
+            // SAFETY: of this allocator and this layout, and larger than nothing.
+            let longer = unsafe { Early.realloc(place, four, 6) };
+            // SAFETY: as long as this.
+            assert_eq!(unsafe { longer.cast::<[u8; 6]>().read() }, [1, 2, 3, 4, 0, 0]);
+            assert!(is_here(longer) && longer != place);
+        });
+        assert!(take(any).is_null(), "behind it");
+    }
+}
