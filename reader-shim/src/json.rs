@@ -59,6 +59,8 @@ struct JsonRecord<'a> {
     flags: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fields: Option<JsonFields<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ring: Option<Cow<'a, str>>,
 }
 
 struct JsonFields<'a>(&'a Record<'a>);
@@ -97,7 +99,14 @@ pub(crate) fn tag<'a>(record: &Record<'a>) -> Option<&'a [u8]> {
     tags.last()
 }
 
-pub(crate) fn push_record(out: &mut Vec<u8>, clock: &mut WallClock, record: &Record<'_>, who: &Who<'_>) {
+/// `ring`: which one, where there are several.
+pub(crate) fn push_record(
+    out: &mut Vec<u8>,
+    clock: &mut WallClock,
+    record: &Record<'_>,
+    who: &Who<'_>,
+    ring: Option<&[u8]>,
+) {
     let mut time = Vec::with_capacity(32);
     clock.push(&mut time, record.real_ns);
     let text = std::str::from_utf8(record.payload).ok();
@@ -117,14 +126,20 @@ pub(crate) fn push_record(out: &mut Vec<u8>, clock: &mut WallClock, record: &Rec
         uid: who.uid,
         flags: record.flags.names().collect(),
         fields: key_values(record).next().map(|_| JsonFields(record)),
+        ring: ring.map(readable),
     };
     push(out, &json);
 }
 
-pub(crate) fn push_loss(out: &mut Vec<u8>, loss: &Loss) {
+pub(crate) fn push_loss(out: &mut Vec<u8>, loss: &Loss, ring: Option<&[u8]>) {
     // The first key is the kind, so no struct has its name.
     let (kind, gap) = (loss.kind.name(), loss.gap);
-    let _ = write!(out, r#"{{"{kind}":{},"first":{},"last":{}}}"#, gap.count, gap.first, gap.last());
+    let _ = write!(out, r#"{{"{kind}":{},"first":{},"last":{}"#, gap.count, gap.first, gap.last());
+    if let Some(ring) = ring {
+        out.extend_from_slice(br#","ring":"#);
+        push(out, &readable(ring));
+    }
+    out.push(b'}');
 }
 
 /// RFC 4648 base64, padded.

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod color;
 mod escape;
 mod filter;
 mod follow;

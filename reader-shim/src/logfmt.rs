@@ -37,7 +37,7 @@ pub(crate) fn push_value(out: &mut Vec<u8>, value: &[u8]) {
     }
 }
 
-fn push_pair(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+pub(crate) fn push_pair(out: &mut Vec<u8>, key: &str, value: &[u8]) {
     out.push(b' ');
     out.extend_from_slice(key.as_bytes());
     out.push(b'=');
@@ -78,12 +78,22 @@ pub(crate) fn push_extras(out: &mut Vec<u8>, record: &Record<'_>, who: Option<&W
     }
 }
 
-pub(crate) fn push_record(out: &mut Vec<u8>, clock: &mut WallClock, record: &Record<'_>, who: &Who<'_>) {
+/// `ring`: which one, where there are several.
+pub(crate) fn push_record(
+    out: &mut Vec<u8>,
+    clock: &mut WallClock,
+    record: &Record<'_>,
+    who: &Who<'_>,
+    ring: Option<&[u8]>,
+) {
     let _ = write!(out, "seq={} time=", record.seq);
     clock.push(out, record.real_ns);
     let _ = write!(out, " mono_ns={} pid={} tid={}", record.mono_ns, record.pid, record.tid);
     push_pair(out, "comm", who.comm);
     let _ = write!(out, " level={} src={}", record.level, record.source);
+    if let Some(ring) = ring {
+        push_pair(out, "ring", ring);
+    }
     push_extras(out, record, Some(who));
     match std::str::from_utf8(record.payload) {
         Ok(text) => push_pair(out, "text", text.as_bytes()),
@@ -91,7 +101,10 @@ pub(crate) fn push_record(out: &mut Vec<u8>, clock: &mut WallClock, record: &Rec
     }
 }
 
-pub(crate) fn push_loss(out: &mut Vec<u8>, loss: &Loss) {
+pub(crate) fn push_loss(out: &mut Vec<u8>, loss: &Loss, ring: Option<&[u8]>) {
     let (kind, gap) = (loss.kind.name(), loss.gap);
     let _ = write!(out, "{kind}={} first={} last={}", gap.count, gap.first, gap.last());
+    if let Some(ring) = ring {
+        push_pair(out, "ring", ring);
+    }
 }

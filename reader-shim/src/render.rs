@@ -14,7 +14,12 @@
 //!
 //! A loss is a line of its own, `*** 1234 records lost (seq 77..1310) ***`, in `json` and `logfmt` in their own way.
 //! `cat` and `raw` are data alone, so there it is a notice, to be written elsewhere.
+//!
+//! Where several rings are shown as one, `short`, `short-iso` and `mono` have the ring's name in front of comm, `verbose` and
+//! `logfmt` have `ring=PATH` behind src, `json` has `ring` as its last key, and a loss says of which ring it is:
+//! `*** 1234 records lost (seq 77..1310 of NAME) ***`.
 
+use crate::color;
 use crate::escape::{push_escaped, push_name, readable};
 use crate::loss::Loss;
 use crate::names::Who;
@@ -84,6 +89,15 @@ pub struct Renderer {
     format: Format,
     to_terminal: bool,
     clock: WallClock,
+    colored: bool,
+    ring: Option<RingName>,
+}
+
+/// What one of several rings is called.
+struct RingName {
+    /// Where there is little room.
+    short: Vec<u8>,
+    path: Vec<u8>,
 }
 
 impl Renderer {
@@ -95,23 +109,43 @@ impl Renderer {
             Format::ShortIso => WallClock::iso(),
             Format::Json | Format::Logfmt => WallClock::utc(),
         };
-        Self { format, to_terminal, clock }
+        Self { format, to_terminal, clock, colored: false, ring: None }
+    }
+
+    /// Shows levels and losses in colors, in the formats that people read; `json`, `logfmt` and `raw` have none.
+    pub fn colored(mut self, colored: bool) -> Self {
+        self.colored = colored && !matches!(self.format, Format::Json | Format::Logfmt | Format::Raw);
+        self
+    }
+
+    /// Says of every record and loss which ring it is from: the one at `path`, `short` where there is little room.
+    pub fn of_ring(mut self, short: &[u8], path: &[u8]) -> Self {
+        self.ring = Some(RingName { short: short.to_vec(), path: path.to_vec() });
+        self
+    }
+
+    fn path(&self) -> Option<&[u8]> {
+        self.ring.as_ref().map(|ring| ring.path.as_slice())
     }
 
     /// Appends `record` to `out`, with a newline behind it except in `raw`.
     pub fn record(&mut self, out: &mut Vec<u8>, record: &Record<'_>, who: &Who<'_>) {
+        let color = if self.colored { color::of(record.level) } else { "" };
         match self.format {
             Format::Raw => return out.extend_from_slice(record.payload),
-            Format::Cat if !self.to_terminal => out.extend_from_slice(record.payload),
-            Format::Cat if is_like_loss(record.payload) => {
-                // On a terminal the notice of a loss stands among the records.
-                out.extend_from_slice(b"\\x2a");
-                push_escaped(out, &record.payload[1..]);
+            Format::Cat => {
+                out.extend_from_slice(color.as_bytes());
+                self.cat(out, record.payload);
             }
-            Format::Cat => push_escaped(out, record.payload),
-            Format::Json => json::push_record(out, &mut self.clock, record, who),
-            Format::Logfmt => logfmt::push_record(out, &mut self.clock, record, who),
-            Format::Verbose => self.verbose(out, record, who),
+            Format::Json => {
+                let path = self.ring.as_ref().map(|ring| ring.path.as_slice());
+                json::push_record(out, &mut self.clock, record, who, path);
+            }
+            Format::Logfmt => {
+                let path = self.ring.as_ref().map(|ring| ring.path.as_slice());
+                logfmt::push_record(out, &mut self.clock, record, who, path);
+            }
+            Format::Verbose => self.verbose(out, record, who, color),
             Format::Short | Format::ShortIso | Format::Mono => {
                 if self.format == Format::Mono {
                     let (seconds, micros) = (record.mono_ns / 1_000_000_000, record.mono_ns / 1000 % 1_000_000);
@@ -120,18 +154,38 @@ impl Renderer {
                     self.clock.push(out, record.real_ns);
                 }
                 out.push(b' ');
+                if let Some(ring) = &self.ring {
+                    push_name(out, &ring.short);
+                    out.push(b' ');
+                }
                 push_name(out, who.comm);
                 let _ = write!(out, "[{}] ", record.pid);
+                out.extend_from_slice(color.as_bytes());
                 if record.level != Level::INFO || begins_with_level(record.payload) {
                     let _ = write!(out, "<{}> ", record.level);
                 }
                 push_escaped(out, record.payload);
             }
         }
+        if !color.is_empty() {
+            out.extend_from_slice(color::NONE.as_bytes());
+        }
         out.push(b'\n');
     }
 
-    fn verbose(&mut self, out: &mut Vec<u8>, record: &Record<'_>, who: &Who<'_>) {
+    fn cat(&self, out: &mut Vec<u8>, text: &[u8]) {
+        if !self.to_terminal {
+            out.extend_from_slice(text);
+        } else if is_like_loss(text) {
+            // On a terminal the notice of a loss stands among the records.
+            out.extend_from_slice(b"\\x2a");
+            push_escaped(out, &text[1..]);
+        } else {
+            push_escaped(out, text);
+        }
+    }
+
+    fn verbose(&mut self, out: &mut Vec<u8>, record: &Record<'_>, who: &Who<'_>, color: &str) {
         let _ = write!(out, "seq={} ", record.seq);
         self.clock.push(out, record.real_ns);
         out.push(b' ');
@@ -141,19 +195,30 @@ impl Renderer {
             false => logfmt::push_value(out, who.comm),
         }
         let _ = write!(out, "[{}] tid={} level={} src={}", record.pid, record.tid, record.level, record.source);
+        if let Some(ring) = &self.ring {
+            logfmt::push_pair(out, "ring", &ring.path);
+        }
         logfmt::push_extras(out, record, None);
         out.extend_from_slice(b" : ");
+        out.extend_from_slice(color.as_bytes());
         push_escaped(out, record.payload);
     }
 
     /// Appends `loss` to `out`, with a newline behind it.
     pub fn loss(&self, out: &mut Vec<u8>, loss: &Loss) {
         match self.format {
-            Format::Json => json::push_loss(out, loss),
-            Format::Logfmt => logfmt::push_loss(out, loss),
+            Format::Json => json::push_loss(out, loss, self.path()),
+            Format::Logfmt => logfmt::push_loss(out, loss, self.path()),
             _ => {
                 let (kind, gap) = (loss.kind.name(), loss.gap);
-                let _ = write!(out, "*** {} records {kind} (seq {}..{}) ***", gap.count, gap.first, gap.last());
+                out.extend_from_slice(if self.colored { color::LOSS.as_bytes() } else { b"" });
+                let _ = write!(out, "*** {} records {kind} (seq {}..{}", gap.count, gap.first, gap.last());
+                if let Some(ring) = &self.ring {
+                    out.extend_from_slice(b" of ");
+                    push_name(out, &ring.short);
+                }
+                out.extend_from_slice(b") ***");
+                out.extend_from_slice(if self.colored { color::NONE.as_bytes() } else { b"" });
             }
         }
         out.push(b'\n');
