@@ -20,16 +20,29 @@ struct Known {
 /// A reader that follows for months meets more processes than it should remember; they introduce themselves again.
 const REMEMBERED: usize = 1 << 16;
 
+/// Processes that are found without hashing: few write at a time, and their pids tend to be neighbours.
+const RECENT: usize = 64;
+
 /// What a reader has learned of the processes that write.
-#[derive(Default)]
 pub(crate) struct Names {
-    by_pid: HashMap<u32, Known>,
+    known: Vec<Known>,
+    /// Places in `known`.
+    by_pid: HashMap<u32, usize>,
+    /// The process met last of those whose pids have the same low bits, and its place.
+    recent: [Option<(u32, usize)>; RECENT],
     /// A process was met that never introduced itself: its writer slot may tell.
     pub(crate) ask: bool,
 }
 
+impl Default for Names {
+    fn default() -> Self {
+        Self { known: Vec::new(), by_pid: HashMap::new(), recent: [None; RECENT], ask: false }
+    }
+}
+
 impl Names {
     /// Notes an introduction: the name and user that stand in front of a start time. Fields of the record's own come later.
+    #[inline]
     pub(crate) fn learn(&mut self, record: &Record<'_>) {
         if !record.flags.contains(Flags::FIELDS) || !record.fields.into_iter().any(|f| matches!(f, Field::Start(_))) {
             return;
@@ -50,24 +63,48 @@ impl Names {
     /// Fills gaps from the ring's table of writers; what records said comes first.
     pub(crate) fn learn_table(&mut self, writers: &[WriterStat]) {
         for writer in writers {
-            if self.by_pid.get(&writer.pid).is_none_or(|known| known.comm.is_empty()) {
+            if self.find(writer.pid).is_none_or(|place| self.known[place].comm.is_empty()) {
                 self.remember(writer.pid, &writer.comm, Some(writer.uid));
             }
         }
         self.ask = false;
     }
 
-    fn remember(&mut self, pid: u32, comm: &[u8], uid: Option<u32>) {
-        if self.by_pid.len() >= REMEMBERED {
-            self.by_pid.clear();
+    /// Where `pid` stands in `known`.
+    #[inline]
+    fn find(&mut self, pid: u32) -> Option<usize> {
+        let recent = &mut self.recent[pid as usize % RECENT];
+        match *recent {
+            Some((found, place)) if found == pid => Some(place),
+            _ => {
+                let place = *self.by_pid.get(&pid)?;
+                *recent = Some((pid, place));
+                Some(place)
+            }
         }
-        let known = self.by_pid.entry(pid).or_insert_with(|| Known { comm: Vec::new(), uid });
+    }
+
+    fn remember(&mut self, pid: u32, comm: &[u8], uid: Option<u32>) -> usize {
+        let place = self.find(pid).unwrap_or_else(|| {
+            if self.known.len() >= REMEMBERED {
+                self.known.clear();
+                self.by_pid.clear();
+                self.recent = [None; RECENT];
+            }
+            let place = self.known.len();
+            self.known.push(Known { comm: Vec::new(), uid });
+            self.by_pid.insert(pid, place);
+            place
+        });
+        let known = &mut self.known[place];
         known.uid = uid;
         known.comm.clear();
         known.comm.extend_from_slice(comm);
+        place
     }
 
     /// Who wrote `record`. What the record itself says comes before what its process said earlier.
+    #[inline]
     pub(crate) fn who<'a>(&'a mut self, record: &Record<'a>) -> Who<'a> {
         let (mut comm, mut uid) = (None, None);
         for field in record.fields {
@@ -77,13 +114,64 @@ impl Names {
                 _ => {}
             }
         }
-        if comm.is_none() && !self.by_pid.contains_key(&record.pid) {
+        let mut place = self.find(record.pid);
+        if comm.is_none() && place.is_none() {
             // Remembered as unknown, so that the table is asked once.
-            self.remember(record.pid, b"", None);
+            place = Some(self.remember(record.pid, b"", None));
             self.ask = true;
         }
-        let known = self.by_pid.get(&record.pid);
+        let known = place.map(|place| &self.known[place]);
         let comm = comm.or(known.map(|known| known.comm.as_slice())).filter(|comm| !comm.is_empty());
         Who { comm: comm.unwrap_or(b"?"), uid: uid.or(known.and_then(|known| known.uid)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapwing_ring::{Fields, Level, Source};
+
+    fn record(pid: u32) -> Record<'static> {
+        Record {
+            seq: 0,
+            mono_ns: 0,
+            real_ns: 0,
+            pid,
+            tid: pid,
+            level: Level::INFO,
+            source: Source::Api,
+            flags: Flags::NONE,
+            fields: Fields::default(),
+            payload: b"",
+        }
+    }
+
+    #[test]
+    fn processes_keep_their_names_apart_however_many_write_in_turn() {
+        let mut names = Names::default();
+        let pids = || (1..200u32).chain((1..200).map(|pid| pid * RECENT as u32));
+        for pid in pids() {
+            names.remember(pid, format!("p{pid}").as_bytes(), Some(pid));
+        }
+        for pid in pids().chain(pids()) {
+            let (record, name) = (record(pid), format!("p{pid}"));
+            assert_eq!(names.who(&record), Who { comm: name.as_bytes(), uid: Some(pid) });
+        }
+        names.remember(64, b"renamed", None);
+        assert_eq!(names.who(&record(64)), Who { comm: b"renamed", uid: None });
+        assert!(!names.ask);
+        assert_eq!(names.who(&record(63 * 1000)), Who { comm: b"?", uid: None });
+        assert!(names.ask, "a stranger may stand in the table");
+    }
+
+    #[test]
+    fn who_remembers_no_more_than_it_should_forgets_all_and_learns_anew() {
+        let mut names = Names::default();
+        for pid in 0..=REMEMBERED as u32 {
+            names.remember(pid, b"old", None);
+        }
+        assert_eq!(names.known.len(), 1);
+        assert_eq!(names.who(&record(REMEMBERED as u32)).comm, b"old");
+        assert_eq!(names.who(&record(7)).comm, b"?", "the place of a forgotten process is not somebody else's name");
     }
 }
