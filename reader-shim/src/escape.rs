@@ -15,32 +15,50 @@ pub(crate) fn is_hidden(c: char) -> bool {
 /// Backslashes stay as they are, unless what follows them is, or would look like, such an escape: then all that stand
 /// in a row are doubled. So the output says exactly what the bytes were.
 pub fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
-    if bytes.iter().all(|&byte| matches!(byte, b' '..=b'[' | b']'..=b'~' | b'\t')) {
-        out.extend_from_slice(bytes);
-        return;
-    }
-    push(out, bytes, is_hidden);
+    push(out, bytes, |byte| (byte == b'\t') | (is_visible(byte) & (byte != b'\\')), is_hidden);
 }
 
 /// [`push_escaped`] for what stands in front of `[pid]`: no bracket in it opens, so the first one that does is ours.
 pub(crate) fn push_name(out: &mut Vec<u8>, name: &[u8]) {
-    push(out, name, |c| c == '[' || is_hidden(c));
+    let plain = |byte| (byte == b'\t') | (is_visible(byte) & (byte != b'[') & (byte != b'\\'));
+    push(out, name, plain, |c| c == '[' || is_hidden(c));
 }
 
-/// [`push_escaped`] with what counts as hidden.
-fn push(out: &mut Vec<u8>, bytes: &[u8], is_hidden: impl Fn(char) -> bool) {
+/// [`push_escaped`] with what counts as hidden, and which bytes are ASCII, not hidden and no backslash.
+#[inline]
+fn push(out: &mut Vec<u8>, bytes: &[u8], plain: impl Fn(u8) -> bool + Copy, is_hidden: impl Fn(char) -> bool) {
+    let run = plain_run(bytes, plain);
+    out.extend_from_slice(&bytes[..run]);
+    if run < bytes.len() {
+        push_rest(out, &bytes[run..], plain, is_hidden);
+    }
+}
+
+#[cold]
+fn push_rest(out: &mut Vec<u8>, bytes: &[u8], plain: impl Fn(u8) -> bool + Copy, is_hidden: impl Fn(char) -> bool) {
     // Backslashes directly in front of what comes next.
     let mut slashes = 0;
     for chunk in bytes.utf8_chunks() {
-        let valid = chunk.valid();
-        for (i, c) in valid.char_indices() {
+        let mut rest = chunk.valid();
+        while let Some(c) = rest.chars().next() {
+            if c.is_ascii() && plain(c as u8) {
+                if slashes > 0 && looks_escaped(rest.as_bytes()) {
+                    double(out, slashes);
+                }
+                slashes = 0;
+                let (run, behind) = rest.split_at(plain_run(rest.as_bytes(), plain));
+                out.extend_from_slice(run.as_bytes());
+                rest = behind;
+                continue;
+            }
+            rest = &rest[c.len_utf8()..];
             if c == '\\' {
                 slashes += 1;
                 out.push(b'\\');
                 continue;
             }
             let hidden = is_hidden(c);
-            if hidden || looks_escaped(&valid.as_bytes()[i..]) {
+            if hidden {
                 double(out, slashes);
             }
             slashes = 0;
@@ -56,6 +74,29 @@ fn push(out: &mut Vec<u8>, bytes: &[u8], is_hidden: impl Fn(char) -> bool) {
             push_byte(out, byte);
         }
     }
+}
+
+/// ASCII that is neither a control character nor DEL.
+#[inline(always)]
+pub(crate) fn is_visible(byte: u8) -> bool {
+    (byte >= b' ') & (byte <= b'~')
+}
+
+/// How many bytes at the front are `plain`, which must hold for ASCII alone, and is best a formula without branches.
+#[inline]
+pub(crate) fn plain_run(bytes: &[u8], plain: impl Fn(u8) -> bool) -> usize {
+    // Without a way out in between, which compilers make vector instructions of.
+    let all = |bytes: &[u8; 16]| bytes.iter().fold(true, |all, &byte| all & plain(byte));
+    let chunks = bytes.as_chunks().0;
+    let whole = 16 * chunks.iter().position(|chunk| !all(chunk)).unwrap_or(chunks.len());
+    // Where it ends, once more from 16 bytes in front of there.
+    if let Some(last) = bytes.last_chunk()
+        && whole + 16 > bytes.len()
+        && all(last)
+    {
+        return bytes.len();
+    }
+    whole + bytes[whole..].iter().take_while(|&&byte| plain(byte)).count()
 }
 
 /// Behind a backslash, would this read as an escape?
@@ -132,10 +173,48 @@ mod tests {
         out
     }
 
+    /// Character by character, as the documentation of [`push_escaped`] has it.
+    fn slowly(bytes: &[u8], is_hidden: impl Fn(char) -> bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut slashes = 0;
+        for chunk in bytes.utf8_chunks() {
+            let valid = chunk.valid();
+            for (i, c) in valid.char_indices() {
+                if c == '\\' {
+                    slashes += 1;
+                    out.push(b'\\');
+                    continue;
+                }
+                if is_hidden(c) || looks_escaped(&valid.as_bytes()[i..]) {
+                    double(&mut out, slashes);
+                }
+                slashes = 0;
+                out.extend(
+                    match c {
+                        _ if !is_hidden(c) => c.to_string(),
+                        '\0'..='\x7f' => format!("\\x{:02x}", c as u32),
+                        _ => format!("\\u{{{:x}}}", c as u32),
+                    }
+                    .into_bytes(),
+                );
+            }
+            for &byte in chunk.invalid() {
+                double(&mut out, slashes);
+                slashes = 0;
+                push_byte(&mut out, byte);
+            }
+        }
+        out
+    }
+
     fn round_trip(bytes: &[u8]) {
         let text = escaped(bytes);
         assert!(!text.chars().any(is_hidden), "{text:?}");
         assert_eq!(unescape(text.as_bytes()), bytes, "{text:?}");
+        assert_eq!(text.as_bytes(), slowly(bytes, is_hidden));
+        let mut name = Vec::new();
+        push_name(&mut name, bytes);
+        assert_eq!(name, slowly(bytes, |c| c == '[' || is_hidden(c)));
     }
 
     proptest! {
@@ -145,8 +224,29 @@ mod tests {
         }
 
         #[test]
+        fn text_with_a_little_of_everything_comes_back_too(text in "[ -~]{0,40}([\\\\xu{}0-9a-f\u{1b}\u{85}\u{202e}éя€😀\\[]{0,9}[ -~]{0,40}){0,3}") {
+            round_trip(text.as_bytes());
+        }
+
+        #[test]
         fn text_that_looks_like_escapes_comes_back_too(text in "[\\\\xu{}0-9a-f\u{1b}\u{85}\u{202e}]{0,12}") {
             round_trip(text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn every_byte_at_every_place_of_a_long_text_comes_back() {
+        for len in [1, 15, 16, 17, 40] {
+            for at in 0..len {
+                for byte in 0..=255 {
+                    let mut text = vec![b'a'; len];
+                    text[at] = byte;
+                    round_trip(&text);
+                    // A character of two bytes, cut at no place and at every.
+                    text.splice(at..at + 1, [0xc2, byte]);
+                    round_trip(&text);
+                }
+            }
         }
     }
 

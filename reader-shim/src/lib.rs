@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod color;
+mod digits;
 mod escape;
 mod filter;
 mod follow;

@@ -1,6 +1,7 @@
 //! `key=value` pairs: the `logfmt` format, and the middle of `verbose`.
 
-use crate::escape::readable;
+use crate::digits;
+use crate::escape::{is_visible, plain_run};
 use crate::json;
 use crate::loss::Loss;
 use crate::names::Who;
@@ -29,11 +30,11 @@ const TAKEN: [&[u8]; 15] = [
 
 /// The value of a pair: bare where it can be, else as a JSON string.
 pub(crate) fn push_value(out: &mut Vec<u8>, value: &[u8]) {
-    let bare = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\');
-    if !value.is_empty() && value.iter().all(bare) {
+    let bare = |byte| is_visible(byte) & (byte != b' ') & (byte != b'"') & (byte != b'=') & (byte != b'\\');
+    if !value.is_empty() && plain_run(value, bare) == value.len() {
         out.extend_from_slice(value);
     } else {
-        json::push(out, &readable(value));
+        json::push_readable(out, value);
     }
 }
 
@@ -44,13 +45,29 @@ pub(crate) fn push_pair(out: &mut Vec<u8>, key: &str, value: &[u8]) {
     push_value(out, value);
 }
 
+/// `key` as it stands, and `n`.
+#[inline]
+pub(crate) fn push_digits(out: &mut Vec<u8>, key: &str, n: impl itoa::Integer) {
+    out.extend_from_slice(key.as_bytes());
+    digits::push(out, n);
+}
+
+/// ` level=.. src=..`
+#[inline]
+pub(crate) fn push_kind(out: &mut Vec<u8>, record: &Record<'_>) {
+    out.extend_from_slice(b" level=");
+    out.extend_from_slice(record.level.name().as_bytes());
+    out.extend_from_slice(b" src=");
+    out.extend_from_slice(record.source.name().as_bytes());
+}
+
 /// ` tag=.. flags=.. key=value ..`, as far as there are any.
 pub(crate) fn push_extras(out: &mut Vec<u8>, record: &Record<'_>, who: Option<&Who<'_>>) {
     if let Some(tag) = json::tag(record) {
         push_pair(out, "tag", tag);
     }
     if let Some(uid) = who.and_then(|who| who.uid) {
-        let _ = write!(out, " uid={uid}");
+        push_digits(out, " uid=", uid);
     }
     for (i, flag) in record.flags.names().enumerate() {
         out.extend_from_slice(if i == 0 { b" flags=" } else { b"," });
@@ -86,11 +103,14 @@ pub(crate) fn push_record(
     who: &Who<'_>,
     ring: Option<&[u8]>,
 ) {
-    let _ = write!(out, "seq={} time=", record.seq);
+    push_digits(out, "seq=", record.seq);
+    out.extend_from_slice(b" time=");
     clock.push(out, record.real_ns);
-    let _ = write!(out, " mono_ns={} pid={} tid={}", record.mono_ns, record.pid, record.tid);
+    push_digits(out, " mono_ns=", record.mono_ns);
+    push_digits(out, " pid=", record.pid);
+    push_digits(out, " tid=", record.tid);
     push_pair(out, "comm", who.comm);
-    let _ = write!(out, " level={} src={}", record.level, record.source);
+    push_kind(out, record);
     if let Some(ring) = ring {
         push_pair(out, "ring", ring);
     }

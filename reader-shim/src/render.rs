@@ -20,7 +20,8 @@
 //! `*** 1234 records lost (seq 77..1310 of NAME) ***`.
 
 use crate::color;
-use crate::escape::{push_escaped, push_name, readable};
+use crate::digits;
+use crate::escape::{push_escaped, push_name};
 use crate::loss::Loss;
 use crate::names::Who;
 use crate::wall_clock::WallClock;
@@ -148,8 +149,7 @@ impl Renderer {
             Format::Verbose => self.verbose(out, record, who, color),
             Format::Short | Format::ShortIso | Format::Mono => {
                 if self.format == Format::Mono {
-                    let (seconds, micros) = (record.mono_ns / 1_000_000_000, record.mono_ns / 1000 % 1_000_000);
-                    let _ = write!(out, "[{seconds:5}.{micros:06}]");
+                    push_mono(out, record.mono_ns);
                 } else {
                     self.clock.push(out, record.real_ns);
                 }
@@ -159,10 +159,14 @@ impl Renderer {
                     out.push(b' ');
                 }
                 push_name(out, who.comm);
-                let _ = write!(out, "[{}] ", record.pid);
+                out.push(b'[');
+                digits::push(out, record.pid);
+                out.extend_from_slice(b"] ");
                 out.extend_from_slice(color.as_bytes());
                 if record.level != Level::INFO || begins_with_level(record.payload) {
-                    let _ = write!(out, "<{}> ", record.level);
+                    out.push(b'<');
+                    out.extend_from_slice(record.level.name().as_bytes());
+                    out.extend_from_slice(b"> ");
                 }
                 push_escaped(out, record.payload);
             }
@@ -186,15 +190,18 @@ impl Renderer {
     }
 
     fn verbose(&mut self, out: &mut Vec<u8>, record: &Record<'_>, who: &Who<'_>, color: &str) {
-        let _ = write!(out, "seq={} ", record.seq);
+        logfmt::push_digits(out, "seq=", record.seq);
+        out.push(b' ');
         self.clock.push(out, record.real_ns);
         out.push(b' ');
         match who.comm.contains(&b'[') {
             // In quotes, so that the bracket behind it is ours.
-            true => json::push(out, &readable(who.comm)),
+            true => json::push_readable(out, who.comm),
             false => logfmt::push_value(out, who.comm),
         }
-        let _ = write!(out, "[{}] tid={} level={} src={}", record.pid, record.tid, record.level, record.source);
+        logfmt::push_digits(out, "[", record.pid);
+        logfmt::push_digits(out, "] tid=", record.tid);
+        logfmt::push_kind(out, record);
         if let Some(ring) = &self.ring {
             logfmt::push_pair(out, "ring", &ring.path);
         }
@@ -228,6 +235,19 @@ impl Renderer {
     pub fn loss_is_notice(&self) -> bool {
         matches!(self.format, Format::Cat | Format::Raw)
     }
+}
+
+/// `[  123.456789]`
+fn push_mono(out: &mut Vec<u8>, mono_ns: u64) {
+    let (seconds, micros) = (mono_ns / 1_000_000_000, (mono_ns / 1000 % 1_000_000) as u32);
+    let mut buffer = itoa::Buffer::new();
+    let seconds = buffer.format(seconds);
+    out.push(b'[');
+    out.extend_from_slice(&b"     "[seconds.len().min(5)..]);
+    out.extend_from_slice(seconds.as_bytes());
+    out.extend_from_slice(b".000000]");
+    let end = out.len() - 1;
+    digits::fill(&mut out[end - 6..end], micros);
 }
 
 /// Would `text` pass for a level and what follows it?

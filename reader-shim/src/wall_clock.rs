@@ -1,8 +1,8 @@
 //! Nanoseconds since the epoch to calendar time. Records come many in a second, so the last second is kept as text.
 
+use crate::digits;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use std::io::Write;
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -11,9 +11,12 @@ pub(crate) struct WallClock {
     zone: TimeZone,
     /// strftime for what stands in front of the fraction, and behind it.
     pattern: [&'static str; 2],
+    /// Of the fraction.
     digits: usize,
+    /// The second that `text` says, with its fraction at `at`.
     second: Option<i64>,
-    text: [String; 2],
+    text: Vec<u8>,
+    at: usize,
 }
 
 impl WallClock {
@@ -33,21 +36,30 @@ impl WallClock {
     }
 
     fn new(zone: TimeZone, pattern: [&'static str; 2], digits: usize) -> Self {
-        Self { zone, pattern, digits, second: None, text: Default::default() }
+        Self { zone, pattern, digits, second: None, text: Vec::new(), at: 0 }
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, out: &mut Vec<u8>, real_ns: i64) {
         let (second, ns) = (real_ns.div_euclid(SECOND), real_ns.rem_euclid(SECOND));
         if self.second != Some(second) {
-            // An i64 of nanoseconds spans 1677 to 2262: always a timestamp.
-            let time = Timestamp::from_second(second).unwrap_or_default().to_zoned(self.zone.clone());
-            self.text = self.pattern.map(|pattern| time.strftime(pattern).to_string());
-            self.second = Some(second);
+            self.turn_to(second);
         }
-        let [front, behind] = &self.text;
-        let (digits, fraction) = (self.digits, ns / 10i64.pow(9 - self.digits as u32));
-        // A Vec takes everything.
-        let _ = write!(out, "{front}.{fraction:0digits$}{behind}");
+        let at = out.len() + self.at;
+        out.extend_from_slice(&self.text);
+        let mut fraction = [0; 9];
+        digits::fill(&mut fraction, ns as u32);
+        out[at..at + self.digits].copy_from_slice(&fraction[..self.digits]);
+    }
+
+    #[cold]
+    fn turn_to(&mut self, second: i64) {
+        // An i64 of nanoseconds spans 1677 to 2262: always a timestamp.
+        let time = Timestamp::from_second(second).unwrap_or_default().to_zoned(self.zone.clone());
+        let [front, behind] = self.pattern.map(|pattern| time.strftime(pattern).to_string());
+        self.at = front.len() + 1;
+        self.text = format!("{front}.{:0digits$}{behind}", 0, digits = self.digits).into_bytes();
+        self.second = Some(second);
     }
 }
 
