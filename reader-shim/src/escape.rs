@@ -79,7 +79,7 @@ fn push_rest(out: &mut Vec<u8>, bytes: &[u8], plain: impl Fn(u8) -> bool + Copy,
 /// ASCII that is neither a control character nor DEL.
 #[inline(always)]
 pub(crate) fn is_visible(byte: u8) -> bool {
-    (byte >= b' ') & (byte <= b'~')
+    (b' '..=b'~').contains(&byte)
 }
 
 /// How many bytes at the front are `plain`, which must hold for ASCII alone, and is best a formula without branches.

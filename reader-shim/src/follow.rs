@@ -107,10 +107,20 @@ impl Follow {
     ///
     /// # Errors
     /// The ring is damaged, or what `each` said.
-    pub fn step(&mut self, mut each: impl FnMut(Item<'_>) -> io::Result<()>) -> Result<Progress, FollowError> {
+    #[inline]
+    pub fn step(&mut self, each: impl FnMut(Item<'_>) -> io::Result<()>) -> Result<Progress, FollowError> {
         if self.names.ask {
             self.names.learn_table(&self.reader.stat()?.writers);
         }
+        if let Some(record) = self.reader.next_record() {
+            return hand_on(&mut self.loss, &mut self.names, record, each);
+        }
+        self.step_else(each)
+    }
+
+    /// [`Follow::step`] where the next record cannot be had at once.
+    #[cold]
+    fn step_else(&mut self, mut each: impl FnMut(Item<'_>) -> io::Result<()>) -> Result<Progress, FollowError> {
         let read = match self.reader.next() {
             Err(error @ ReadError::BadRecord { seq }) => {
                 each(Item::Damage(error))?;
@@ -119,14 +129,7 @@ impl Follow {
             read => read?,
         };
         let (kind, gap) = match read {
-            Read::Record(record) => {
-                if let Some(loss) = self.loss.take() {
-                    each(Item::Loss(loss))?;
-                }
-                self.names.learn(&record);
-                each(Item::Record(record, self.names.who(&record)))?;
-                return Ok(Progress::Moved);
-            }
+            Read::Record(record) => return hand_on(&mut self.loss, &mut self.names, record, each),
             Read::NotYet { in_flight } => {
                 if in_flight {
                     return Ok(Progress::Waiting);
@@ -158,4 +161,21 @@ impl Follow {
     pub fn finish(&mut self, mut each: impl FnMut(Item<'_>) -> io::Result<()>) -> io::Result<()> {
         self.loss.take().map_or(Ok(()), |loss| each(Item::Loss(loss)))
     }
+}
+
+/// Hands on the loss in front of `record`, if there is one, and the record. Inlined for the same reason as
+/// [`Reader::next_record`].
+#[inline(always)]
+fn hand_on(
+    loss: &mut Option<Loss>,
+    names: &mut Names,
+    record: Record<'_>,
+    mut each: impl FnMut(Item<'_>) -> io::Result<()>,
+) -> Result<Progress, FollowError> {
+    if let Some(loss) = loss.take() {
+        each(Item::Loss(loss))?;
+    }
+    names.learn(&record);
+    each(Item::Record(record, names.who(&record)))?;
+    Ok(Progress::Moved)
 }

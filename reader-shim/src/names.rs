@@ -1,6 +1,6 @@
 //! Who wrote a record. A process introduces itself once on every page of the ring, so a reader has to remember.
 
-use lapwing_ring::{Field, Flags, Record, WriterStat};
+use lapwing_ring::{Field, Fields, Flags, Record, WriterStat};
 use std::collections::HashMap;
 
 /// The process behind a record, as far as it is known.
@@ -15,6 +15,15 @@ pub struct Who<'a> {
 struct Known {
     comm: Vec<u8>,
     uid: Option<u32>,
+}
+
+const UNKNOWN: &[u8] = b"?";
+
+impl Known {
+    #[inline(always)]
+    fn who(&self) -> Who<'_> {
+        Who { comm: if self.comm.is_empty() { UNKNOWN } else { &self.comm }, uid: self.uid }
+    }
 }
 
 /// A reader that follows for months meets more processes than it should remember; they introduce themselves again.
@@ -42,21 +51,27 @@ impl Default for Names {
 
 impl Names {
     /// Notes an introduction: the name and user that stand in front of a start time. Fields of the record's own come later.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn learn(&mut self, record: &Record<'_>) {
-        if !record.flags.contains(Flags::FIELDS) || !record.fields.into_iter().any(|f| matches!(f, Field::Start(_))) {
+        if record.flags.contains(Flags::FIELDS) {
+            self.learn_fields(record.pid, record.fields);
+        }
+    }
+
+    fn learn_fields(&mut self, pid: u32, fields: Fields<'_>) {
+        if !fields.into_iter().any(|field| matches!(field, Field::Start(_))) {
             return;
         }
-        let comm = record.fields.into_iter().find_map(|field| match field {
+        let comm = fields.into_iter().find_map(|field| match field {
             Field::Comm(comm) => Some(comm),
             _ => None,
         });
-        let uid = record.fields.into_iter().find_map(|field| match field {
+        let uid = fields.into_iter().find_map(|field| match field {
             Field::Uid(uid) => Some(uid),
             _ => None,
         });
         if let Some(comm) = comm {
-            self.remember(record.pid, comm, uid);
+            self.remember(pid, comm, uid);
         }
     }
 
@@ -104,32 +119,44 @@ impl Names {
     }
 
     /// Who wrote `record`. What the record itself says comes before what its process said earlier.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn who<'a>(&'a mut self, record: &Record<'a>) -> Who<'a> {
+        if !record.flags.contains(Flags::FIELDS)
+            && let Some(place) = self.find(record.pid)
+        {
+            return self.known[place].who();
+        }
+        self.who_else(record.pid, record.fields)
+    }
+
+    fn who_else<'a>(&'a mut self, pid: u32, fields: Fields<'a>) -> Who<'a> {
         let (mut comm, mut uid) = (None, None);
-        for field in record.fields {
+        for field in fields {
             match field {
                 Field::Comm(name) => comm = Some(name),
                 Field::Uid(id) => uid = Some(id),
                 _ => {}
             }
         }
-        let mut place = self.find(record.pid);
-        if comm.is_none() && place.is_none() {
-            // Remembered as unknown, so that the table is asked once.
-            place = Some(self.remember(record.pid, b"", None));
-            self.ask = true;
-        }
-        let known = place.map(|place| &self.known[place]);
-        let comm = comm.or(known.map(|known| known.comm.as_slice())).filter(|comm| !comm.is_empty());
-        Who { comm: comm.unwrap_or(b"?"), uid: uid.or(known.and_then(|known| known.uid)) }
+        let place = match self.find(pid) {
+            Some(place) => Some(place),
+            None if comm.is_some() => None,
+            None => {
+                // Remembered as unknown, so that the table is asked once.
+                self.ask = true;
+                Some(self.remember(pid, b"", None))
+            }
+        };
+        let known = place.map_or(Who { comm: UNKNOWN, uid: None }, |place| self.known[place].who());
+        let comm = comm.map_or(known.comm, |comm| if comm.is_empty() { UNKNOWN } else { comm });
+        Who { comm, uid: uid.or(known.uid) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lapwing_ring::{Fields, Level, Source};
+    use lapwing_ring::{Level, Source};
 
     fn record(pid: u32) -> Record<'static> {
         Record {

@@ -7,7 +7,8 @@ use crate::error::{Error, ReadError};
 use crate::handle::Log;
 use crate::map::{Access, Identity, Mapping};
 use crate::private::Trouble;
-use crate::reader::{Bounds, Counts, Cursor, Gap, Patience, Read, Seek};
+use crate::reader::{Bounds, Counts, Cursor, Entry, Gap, Patience, Read, Seek};
+use crate::record::Record;
 use crate::ring::Ring;
 use crate::stat::{Stat, stat};
 use std::ops::ControlFlow;
@@ -114,6 +115,22 @@ impl Reader {
         Ok(read)
     }
 
+    /// The next record, if it can be had at once. If not, [`Reader::next`] says what there is instead.
+    ///
+    /// The same as `next` where that gives a record, and faster: all of it is inlined into whoever reads, so that the record
+    /// is made in the places where it is looked at. Being moved about in memory costs it as much again.
+    #[inline(always)]
+    pub fn next_record(&mut self) -> Option<Record<'_>> {
+        let ring = self.map.ring();
+        let Entry::Record(meta) = self.cursor.entry(ring, &mut self.buf, false) else { return None };
+        // What is made of something that is gone is for `next` to tell.
+        if self.map.trouble().is_some() {
+            return None;
+        }
+        self.idle = 0;
+        Some(self.cursor.dress(ring, meta, &self.buf))
+    }
+
     /// Hands up to `limit` records and gaps to `each`, until there is none or `each` breaks. Gives how many it handed out.
     ///
     /// # Errors
@@ -124,10 +141,15 @@ impl Reader {
         mut each: impl FnMut(Read<'_>) -> ControlFlow<()>,
     ) -> Result<usize, ReadError> {
         for done in 0..limit {
-            match self.next()? {
-                Read::NotYet { .. } => return Ok(done),
-                read if each(read).is_break() => return Ok(done + 1),
-                _ => {}
+            let flow = match self.next_record() {
+                Some(record) => each(Read::Record(record)),
+                None => match self.next()? {
+                    Read::NotYet { .. } => return Ok(done),
+                    read => each(read),
+                },
+            };
+            if flow.is_break() {
+                return Ok(done + 1);
             }
         }
         Ok(limit)

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::copy::load_words;
+use crate::copy::{load_words, prefetch_to_read};
 use crate::error::ReadError;
 use crate::layout::record_words;
 use crate::record::{Meta, Record, split_body};
@@ -79,6 +79,10 @@ impl Default for Patience {
     }
 }
 
+/// How far in front of a record lie the words that are asked for meanwhile: caches do not look beyond a page of memory by
+/// themselves, and the next records will be read soon.
+const AHEAD: usize = 256;
+
 /// A reader's own place. Nothing in it is derived from bytes that were not validated.
 pub(crate) struct Cursor {
     /// The page it stands on; 0: on none, the next step is a jump to the oldest.
@@ -101,9 +105,19 @@ struct Hole {
     suspects: Option<Vec<(usize, AnnounceWord)>>,
 }
 
-/// One step of the cursor, before it is dressed for the caller.
-enum Step {
+/// What rule 1 says of the entry before which the cursor stands.
+pub(crate) enum Entry {
+    /// Committed; its record is copied.
     Record(Meta),
+    Uncommitted,
+    /// The page went to another epoch meanwhile.
+    Overwritten,
+    /// Committed, and no record.
+    Bad,
+}
+
+/// One step of the cursor from an entry that gave no record.
+enum Step {
     Found(Found),
     Moved,
 }
@@ -155,27 +169,50 @@ impl Cursor {
     }
 
     /// The next record or gap; copies the record's words to `buf`, which has room for the largest.
+    #[inline]
     pub(crate) fn next<'b>(&mut self, ring: &Ring<'_>, buf: &'b mut [u64]) -> Result<Read<'b>, ReadError> {
+        match self.entry(ring, buf, true) {
+            Entry::Record(meta) => Ok(Read::Record(self.dress(ring, meta, buf))),
+            other => self.next_otherwise(ring, buf, other),
+        }
+    }
+
+    /// [`Cursor::next`] where the entry gave no record.
+    #[cold]
+    fn next_otherwise<'b>(
+        &mut self,
+        ring: &Ring<'_>,
+        buf: &'b mut [u64],
+        mut entry: Entry,
+    ) -> Result<Read<'b>, ReadError> {
         for _ in 0..RETRIES {
-            match self.step(ring, buf)? {
-                Step::Moved => {}
-                Step::Record(meta) => return Ok(Read::Record(self.dress(ring, meta, buf))),
-                Step::Found(Found::NotYet { in_flight }) => return Ok(Read::NotYet { in_flight }),
-                Step::Found(Found::Lost(gap)) => {
+            let found = match entry {
+                Entry::Record(meta) => return Ok(Read::Record(self.dress(ring, meta, buf))),
+                other => match self.step(ring, other)? {
+                    Step::Found(found) => found,
+                    Step::Moved => {
+                        entry = self.entry(ring, buf, true);
+                        continue;
+                    }
+                },
+            };
+            return Ok(match found {
+                Found::NotYet { in_flight } => Read::NotYet { in_flight },
+                Found::Lost(gap) => {
                     self.counts.lost = self.counts.lost.saturating_add(gap.count);
-                    return Ok(Read::Lost(gap));
+                    Read::Lost(gap)
                 }
-                Step::Found(Found::Abandoned(gap)) => {
+                Found::Abandoned(gap) => {
                     self.counts.abandoned += 1;
                     self.pass();
-                    return Ok(Read::Abandoned(gap));
+                    Read::Abandoned(gap)
                 }
-                Step::Found(Found::Stalled(gap)) => {
+                Found::Stalled(gap) => {
                     self.counts.stalled += 1;
                     self.pass();
-                    return Ok(Read::Stalled(gap));
+                    Read::Stalled(gap)
                 }
-            }
+            });
         }
         // The ring moved under every single look: as good as nothing, the caller comes again.
         Ok(Read::NotYet { in_flight: true })
@@ -195,13 +232,16 @@ impl Cursor {
         self.seq = first;
     }
 
+    #[inline(always)]
     fn pass(&mut self) {
         self.seq = self.seq.wrapping_add(1);
         self.index += 1;
         self.hole = None;
     }
 
-    fn dress<'b>(&mut self, ring: &Ring<'_>, meta: Meta, buf: &'b [u64]) -> Record<'b> {
+    /// The record that [`Cursor::entry`] copied to `buf`, and a step behind it.
+    #[inline(always)]
+    pub(crate) fn dress<'b>(&mut self, ring: &Ring<'_>, meta: Meta, buf: &'b [u64]) -> Record<'b> {
         let (mono_ns, real_ns) = ring.clock.convert(buf[0], self.clock);
         let bytes: &[u8] = bytemuck::cast_slice(buf);
         let body = &bytes[crate::layout::RECORD_HEADER_LEN..][..meta.len as usize];
@@ -223,36 +263,40 @@ impl Cursor {
         record
     }
 
-    fn step(&mut self, ring: &Ring<'_>, buf: &mut [u64]) -> Result<Step, ReadError> {
-        if self.epoch == 0 {
-            return self.jump(ring);
+    /// Rule 1: committed in my page's epoch? `anew`: what a private copy lacks is looked for in the ring.
+    #[inline(always)]
+    pub(crate) fn entry(&mut self, ring: &Ring<'_>, buf: &mut [u64], anew: bool) -> Entry {
+        if self.epoch == 0 || self.index >= ring.geometry.index_len() {
+            return Entry::Uncommitted;
         }
-        // Rule 1: committed in my page's epoch?
         let page = ring.page(self.epoch);
-        if self.index < ring.geometry.index_len() {
-            let mut entry = page.load_entry(self.index);
-            // What a private copy holds of a page stays good; only what it lacks is looked for again.
-            if ring.fetch.is_some() && entry.offset_in(self.epoch).is_none() {
-                ring.look(Look::Page(self.epoch));
-                entry = page.load_entry(self.index);
+        let mut entry = page.load_entry(self.index);
+        // What a private copy holds of a page stays good.
+        if anew && ring.fetch.is_some() && entry.offset_in(self.epoch).is_none() {
+            ring.look(Look::Page(self.epoch));
+            entry = page.load_entry(self.index);
+        }
+        fence_at("read:entry", Acquire);
+        let Some(offset) = entry.offset_in(self.epoch) else { return Entry::Uncommitted };
+        let meta = self.copy(ring, offset, buf);
+        fence_at("read:record", Acquire);
+        if page.epoch().load(Relaxed) != self.epoch {
+            return Entry::Overwritten;
+        }
+        meta.map_or(Entry::Bad, Entry::Record)
+    }
+
+    fn step(&mut self, ring: &Ring<'_>, entry: Entry) -> Result<Step, ReadError> {
+        match entry {
+            Entry::Overwritten => return self.jump(ring),
+            Entry::Bad => {
+                let seq = self.seq;
+                self.counts.lost = self.counts.lost.saturating_add(1);
+                self.pass();
+                return Err(ReadError::BadRecord { seq });
             }
-            fence_at("read:entry", Acquire);
-            if let Some(offset) = entry.offset_in(self.epoch) {
-                let meta = self.copy(ring, offset, buf);
-                fence_at("read:record", Acquire);
-                if page.epoch().load(Relaxed) != self.epoch {
-                    return self.jump(ring);
-                }
-                return match meta {
-                    Some(meta) => Ok(Step::Record(meta)),
-                    None => {
-                        let seq = self.seq;
-                        self.counts.lost = self.counts.lost.saturating_add(1);
-                        self.pass();
-                        Err(ReadError::BadRecord { seq })
-                    }
-                };
-            }
+            _ if self.epoch == 0 => return self.jump(ring),
+            _ => {}
         }
         // Rule 2: what does it mean that it is not?
         match self.uncommitted(ring)? {
@@ -275,11 +319,17 @@ impl Cursor {
     }
 
     /// Copies the record at `offset` to `buf`. `None`: these bytes are no record, torn or damaged.
+    #[inline(always)]
     fn copy(&self, ring: &Ring<'_>, offset: u32, buf: &mut [u64]) -> Option<Meta> {
         let data = ring.page(self.epoch).data().get(offset as usize..)?;
         let header = data.get(..3)?;
         let meta = Meta::unpack(header[1].load(Relaxed) as u32)?;
         let words = record_words(meta.len as usize).max(3) as usize;
+        for line in [AHEAD, AHEAD + 8] {
+            if let Some(word) = data.get(line) {
+                prefetch_to_read(word);
+            }
+        }
         load_words(data.get(..words)?, buf.get_mut(..words)?, ring.body);
         // The length that was copied is the one that counts.
         Meta::unpack(buf[1] as u32).filter(|copied| copied.len == meta.len)

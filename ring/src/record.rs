@@ -270,6 +270,7 @@ pub(crate) fn broken_field(fields: &[u8]) -> Option<usize> {
 }
 
 /// Splits a body into its fields and its payload. A field length beyond the body makes all of it payload.
+#[inline(always)]
 pub(crate) fn split_body(flags: Flags, body: &[u8]) -> (Fields<'_>, &[u8]) {
     if flags.contains(Flags::FIELDS)
         && let Some((&len, rest)) = body.split_first_chunk()
@@ -298,6 +299,7 @@ impl Meta {
     }
 
     /// What [`Meta::pack`] packed; `None` for a level or a source that does not exist.
+    #[inline(always)]
     pub(crate) fn unpack(bits: u32) -> Option<Self> {
         Some(Self {
             len: bits & 0x7fff,
