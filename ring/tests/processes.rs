@@ -2,7 +2,7 @@
 //! and none leaks.
 #![allow(unsafe_code, clippy::disallowed_types, reason = "the test's own counters")]
 
-use lapwing_ring::{AppendError, Create, Error, Level, Log, Read, Reader, Stat, Writer};
+use lapwing_ring::{Access, AppendError, Create, Error, Level, Log, Read, Reader, Stat, Writer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::ops::ControlFlow;
@@ -447,6 +447,40 @@ fn a_batch_ends_at_its_limit_at_a_break_and_at_the_end() {
     assert_eq!(reader.batch(1000, &mut see), Ok(0));
     assert_eq!(seen, (0..100).collect::<Vec<u8>>());
     assert_eq!((reader.seq(), reader.counts().read), (100, 100));
+}
+
+#[test]
+fn records_that_can_be_had_at_once_are_those_that_come_next() {
+    for access in [Access::Mapped, Access::Copied] {
+        let ring = TestRing::new("at-once");
+        let mut writer = Writer::open(&ring.0).unwrap();
+        let mut readers = [(); 2].map(|()| Reader::open_with(&ring.0, access).unwrap());
+        // Nothing yet, a part of the ring, then several times all of it: lost records, and page after page.
+        for count in [0, 100, 20_000, 1, 0] {
+            for n in 0..count {
+                writer.append(Level::INFO, format!("{n}").repeat(n % 40).as_bytes()).unwrap();
+            }
+            let [by_next, at_once] = &mut readers;
+            loop {
+                let one = by_next.next().unwrap();
+                let seq = at_once.seq();
+                match (at_once.next_record(), one) {
+                    (Some(record), one) => assert_eq!(one, Read::Record(record)),
+                    (None, Read::Record(record)) => {
+                        assert_eq!(at_once.seq(), seq, "nothing was passed");
+                        assert_eq!(at_once.next().unwrap(), Read::Record(record));
+                    }
+                    (None, one) => assert_eq!(at_once.next().unwrap(), one),
+                }
+                let is_end = one == Read::NotYet { in_flight: false };
+                assert_eq!(by_next.counts(), at_once.counts());
+                if is_end {
+                    break;
+                }
+            }
+        }
+        assert!(readers[1].counts().lost > 0 && readers[1].counts().read > 1000);
+    }
 }
 
 #[test]

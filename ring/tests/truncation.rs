@@ -89,6 +89,12 @@ fn assert_done(output: &Output) {
 /// Records 1 and on, until there is an error; how many were read, record 0 among them.
 fn read_to_the_error(reader: &mut Reader) -> (u64, ReadError) {
     for read in 1.. {
+        if read % 2 == 0
+            && let Some(record) = reader.next_record()
+        {
+            assert_eq!(record.payload, format!("record {read}").as_bytes());
+            continue;
+        }
         match reader.next() {
             Ok(Read::Record(record)) => assert_eq!(record.payload, format!("record {read}").as_bytes()),
             Ok(other) => panic!("{other:?}"),
