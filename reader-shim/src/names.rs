@@ -194,11 +194,14 @@ mod tests {
     #[test]
     fn who_remembers_no_more_than_it_should_forgets_all_and_learns_anew() {
         let mut names = Names::default();
-        for pid in 0..=REMEMBERED as u32 {
+        let (last, next) = (REMEMBERED as u32 - 1, REMEMBERED as u32);
+        for pid in 0..=last {
             names.remember(pid, b"old", None);
         }
+        assert_eq!(names.who(&record(last)).comm, b"old");
+        names.remember(next, b"new", None);
         assert_eq!(names.known.len(), 1);
-        assert_eq!(names.who(&record(REMEMBERED as u32)).comm, b"old");
-        assert_eq!(names.who(&record(7)).comm, b"?", "the place of a forgotten process is not somebody else's name");
+        assert_eq!(names.who(&record(next)).comm, b"new");
+        assert_eq!(names.who(&record(last)).comm, b"?", "the place of who is forgotten is not looked at");
     }
 }
