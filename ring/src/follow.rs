@@ -96,7 +96,20 @@ impl Reader {
     #[allow(clippy::should_implement_trait, reason = "lends its buffer, which Iterator cannot")]
     #[inline]
     pub fn next(&mut self) -> Result<Read<'_>, ReadError> {
-        let read = self.cursor.next(self.map.ring(), &mut self.buf);
+        let ring = self.map.ring();
+        match self.cursor.entry(ring, &mut self.buf, true) {
+            Entry::Record(meta) if self.map.trouble().is_none() => {
+                self.idle = 0;
+                Ok(Read::Record(self.cursor.dress(ring, meta, &self.buf)))
+            }
+            other => self.next_from(other),
+        }
+    }
+
+    /// [`Reader::next`] where the record cannot be had at once.
+    #[cold]
+    fn next_from(&mut self, entry: Entry) -> Result<Read<'_>, ReadError> {
+        let read = self.cursor.next_from(self.map.ring(), &mut self.buf, entry);
         if let Some(trouble) = self.map.trouble() {
             // It was made of what is gone.
             match read {

@@ -169,17 +169,15 @@ impl Cursor {
     }
 
     /// The next record or gap; copies the record's words to `buf`, which has room for the largest.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn next<'b>(&mut self, ring: &Ring<'_>, buf: &'b mut [u64]) -> Result<Read<'b>, ReadError> {
-        match self.entry(ring, buf, true) {
-            Entry::Record(meta) => Ok(Read::Record(self.dress(ring, meta, buf))),
-            other => self.next_otherwise(ring, buf, other),
-        }
+        let entry = self.entry(ring, buf, true);
+        self.next_from(ring, buf, entry)
     }
 
-    /// [`Cursor::next`] where the entry gave no record.
-    #[cold]
-    fn next_otherwise<'b>(
+    /// The next record or gap, from what [`Cursor::entry`] came to. Who wants records fast asks for [`Cursor::dress`] where
+    /// that is one.
+    pub(crate) fn next_from<'b>(
         &mut self,
         ring: &Ring<'_>,
         buf: &'b mut [u64],

@@ -29,6 +29,7 @@ pub(crate) fn work(arguments: &[String]) {
         "memcpy" => memcpy(ring),
         "file" => file(ring),
         "mapped" => drain(ring, Access::Mapped),
+        "single" => single(ring),
         "copied" => drain(ring, Access::Copied),
         other => panic!("{other} is no floor"),
     };
@@ -70,6 +71,23 @@ fn drain(ring: &Path, access: Access) -> f64 {
             ControlFlow::Continue(())
         })
         .expect("a ring without damage");
+    assert!(bytes > 0, "there was something to read");
+    since.elapsed().as_secs_f64()
+}
+
+/// As [`drain`], with a call for each record, as programs do that have other things to do in between.
+fn single(ring: &Path) -> f64 {
+    let mut reader = Reader::open_with(ring, Access::Mapped).expect("the ring");
+    let since = Instant::now();
+    reader.seek(Seek::Oldest).expect("its oldest record");
+    let mut bytes = 0;
+    loop {
+        match reader.next().expect("a ring without damage") {
+            Read::Record(record) => bytes += black_box(record.payload).len(),
+            Read::NotYet { .. } => break,
+            _ => {}
+        }
+    }
     assert!(bytes > 0, "there was something to read");
     since.elapsed().as_secs_f64()
 }

@@ -85,6 +85,7 @@ fn floors(table: &mut Table, ring: &Path, records: u64) {
         ("memcpy of as many bytes", "memcpy"),
         ("read(2) of the file", "file"),
         ("library, mapped", "mapped"),
+        ("library, mapped, next()", "single"),
         ("library, copied", "copied"),
     ] {
         let (ring, what) = (ring.to_owned(), what.to_owned());
