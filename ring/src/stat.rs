@@ -4,9 +4,10 @@
 
 use crate::error::ReadError;
 use crate::evidence::{Evidence, Life};
+use crate::layout::Geometry;
 use crate::map::{Identity, Mapping};
 use crate::reader::Bounds;
-use crate::ring::Look;
+use crate::ring::{Look, Ring};
 use atomic::Ordering::Relaxed;
 
 /// Why records never entered the ring, in records.
@@ -66,6 +67,8 @@ impl WriterStat {
 pub struct Stat {
     pub identity: Identity,
     pub bounds: Bounds,
+    /// Bytes of the pages that are taken. Of the newest page it is the share that is taken, by records or by their bytes.
+    pub used: u64,
     pub refused: Refused,
     pub writers: Vec<WriterStat>,
     /// Unfinished lines of dead writers that nobody has appended yet.
@@ -76,8 +79,8 @@ pub(crate) fn stat(map: &Mapping, identity: Identity) -> Result<Stat, ReadError>
     let ring = map.ring();
     ring.look(Look::Writers);
     let bounds = ring.bounds().ok_or(ReadError::Damaged { seq: 0, what: "no page of the ring can be read" })?;
-    let used = (ring.header.slots_high.load(Relaxed) as usize).min(ring.slots.len());
-    let writers = ring.slots[..used].iter().enumerate().filter_map(|(i, slot)| {
+    let slots = (ring.header.slots_high.load(Relaxed) as usize).min(ring.slots.len());
+    let writers = ring.slots[..slots].iter().enumerate().filter_map(|(i, slot)| {
         let owner = slot.owner.load(Relaxed);
         let mut evidence = (!owner.is_free()).then(|| ring.judge(i, owner).evidence)?;
         if evidence.life() == Life::Dead {
@@ -105,5 +108,18 @@ pub(crate) fn stat(map: &Mapping, identity: Identity) -> Result<Stat, ReadError>
     let refused = Refused { too_large, too_many_writers, all_pages_pinned, damaged };
     let writers = writers.collect();
     let last_words = map.lines().left(ring, identity.copied).len();
-    Ok(Stat { identity, bounds, refused, writers, last_words })
+    Ok(Stat { identity, bounds, used: used(ring, &identity.geometry), refused, writers, last_words })
+}
+
+fn used(ring: &Ring<'_>, geometry: &Geometry) -> u64 {
+    let Some(head) = ring.head() else { return 0 };
+    let before = (head.epoch - head.oldest_epoch(geometry)).min(u64::from(geometry.page_count()) - 1);
+    let word = ring.header.head.load(Relaxed);
+    // A page is full when either has come to its end, or when it was closed.
+    let share = |taken: u32, all: u32| geometry.page_size() * u64::from(taken.min(all)) / u64::from(all);
+    let newest = match word.is_page(head.epoch) && !word.closed() {
+        true => share(word.count(), geometry.index_len()).max(share(word.offset(), geometry.data_words())),
+        false => geometry.page_size(),
+    };
+    before * geometry.page_size() + newest
 }
