@@ -1,7 +1,8 @@
 //! Lets programs that do not know the ring read it.
 //!
 //! [`Follow`] walks a ring and hands out records with the names of their writers, and losses where they happened;
-//! [`Filter`] says which records are wanted; [`Renderer`] is the one place that makes text of them.
+//! [`Filter`] says which records are wanted; [`Renderer`] is the one place that makes text of them. [`Survey`] tells who wrote
+//! when, and how fast, without reading everything.
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +16,7 @@ mod logfmt;
 mod loss;
 mod names;
 mod render;
+mod survey;
 mod wall_clock;
 
 pub use escape::push_escaped;
@@ -24,4 +26,5 @@ pub use json::to_json;
 pub use loss::{Loss, LossKind};
 pub use names::Who;
 pub use render::{Format, Renderer, UnknownFormat};
+pub use survey::{LastWrite, Moment, Survey, Window};
 pub use wall_clock::rfc3339_utc;

@@ -2,7 +2,7 @@
 
 mod lines;
 
-use lapwing_reader_shim::{Follow, Format, Item, Progress, Renderer};
+use lapwing_reader_shim::{Follow, Format, Item, Progress, Renderer, Survey};
 use lapwing_ring::{Access, Create, Draft, Field, Level, Reader, Writer};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -65,7 +65,7 @@ fn a_walk_along_a_ring_that_lies_ends_and_shows_whole_lines() {
     images.push(std::fs::read(&path).unwrap());
 
     let rng = &mut Rng(1);
-    let (mut records, mut losses) = (0, 0);
+    let (mut records, mut losses, mut windows) = (0, 0, 0);
     for case in 0..300 {
         let image = &images[case % images.len()];
         file.write_all_at(image, 0).unwrap();
@@ -73,7 +73,11 @@ fn a_walk_along_a_ring_that_lies_ends_and_shows_whole_lines() {
         for &(place, word) in &changes {
             file.write_all_at(&word.to_le_bytes(), place).unwrap();
         }
-        let mut reader = Reader::open_with(&path, [Access::Mapped, Access::Copied][case / 4 % 2]).unwrap();
+        let access = [Access::Mapped, Access::Copied][case / 4 % 2];
+        // Somebody is asked for who never wrote, so that it looks at all there is.
+        let survey = Survey::take(&mut Reader::open_with(&path, access).unwrap(), None, &[0]).unwrap();
+        windows += u32::from(survey.window.is_some());
+        let mut reader = Reader::open_with(&path, access).unwrap();
         reader.set_patience(Duration::ZERO);
         let mut follow = Follow::new(reader);
         // An error is as good as a place.
@@ -106,4 +110,5 @@ fn a_walk_along_a_ring_that_lies_ends_and_shows_whole_lines() {
         let _ = follow.bounds();
     }
     assert!(records > 5_000 && losses > 50, "{records} records, {losses} losses");
+    assert!(windows > 100, "{windows} surveys found something");
 }
