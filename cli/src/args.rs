@@ -3,6 +3,7 @@
 use crate::pages::PagesArgs;
 use crate::pump::{ExecArgs, PumpArgs};
 use crate::run::RunArgs;
+use crate::stat::StatArgs;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
@@ -200,23 +201,6 @@ impl std::str::FromStr for Lines {
             _ => s.parse().map(Self::Last).map_err(|_| "neither a number nor `all`".to_owned()),
         }
     }
-}
-
-/// Show geometry, bounds, writers and refused records of a ring
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  lapwing stat
-  lapwing stat --json | jq .held")]
-pub struct StatArgs {
-    /// One JSON object
-    #[arg(long)]
-    pub json: bool,
-    /// All there is to know
-    #[arg(short, long, conflicts_with = "json")]
-    pub verbose: bool,
-    #[command(flatten)]
-    pub ring: RingArgs,
 }
 
 /// Make a ring

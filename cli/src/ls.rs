@@ -3,7 +3,7 @@
 use crate::args::LsArgs;
 use crate::failure::Failure;
 use crate::folder::{FoundRing, RingState, files, look};
-use crate::stat::bytes;
+use crate::quantity::bytes;
 use lapwing_reader_shim::{push_escaped, to_json};
 use lapwing_ring::{Location, Purpose, SYSTEM_RING};
 use serde::Serialize;

@@ -2,7 +2,7 @@
 
 use super::Report;
 use crate::args::DoctorArgs;
-use crate::stat::bytes;
+use crate::quantity::bytes;
 use lapwing_ring::{
     DEFAULT_SIZE, Error, Evidence, Life, Location, Log, Purpose, RING_VARIABLE, Reader, SYSTEM_RING, Stat, Writer,
     check,
