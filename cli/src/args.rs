@@ -4,6 +4,7 @@ use crate::pages::PagesArgs;
 use crate::pump::{ExecArgs, PumpArgs};
 use crate::run::RunArgs;
 use crate::stat::StatArgs;
+use crate::top::TopArgs;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
@@ -56,6 +57,7 @@ pub enum Command {
     Tail(TailArgs),
     Kmsg(KmsgArgs),
     Stat(StatArgs),
+    Top(TopArgs),
     Create(CreateArgs),
     Rm(RmArgs),
     Check(CheckArgs),

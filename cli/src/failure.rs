@@ -40,6 +40,10 @@ pub enum Failure {
     Poll(io::Error),
     #[error("{}: the ring was removed or replaced, so nobody would see what comes; start again", path.display())]
     Replaced { path: PathBuf },
+    #[error("there is no terminal to draw on; `lapwing stat --watch` tells the same in lines")]
+    NoTerminal,
+    #[error("cannot use the terminal: {0}")]
+    Terminal(io::Error),
     #[error("no group {name:?} in /etc/group; a number does as well")]
     Group { name: String },
     #[error("{}: cannot be listed: {source}", path.display())]

@@ -19,6 +19,7 @@ mod quantity;
 mod run;
 mod stat;
 mod tail;
+mod top;
 mod users;
 mod watch;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Kmsg(args) => kmsg::kmsg(&args),
         Command::Tail(args) => tail::tail(&args),
         Command::Stat(args) => stat::stat(&args),
+        Command::Top(args) => top::top(&args),
         Command::Create(args) => create::create(&args),
         Command::Rm(args) => create::remove(&args),
         Command::Check(args) => check::run(&args),
