@@ -97,7 +97,11 @@ struct Watched {
 impl Watched {
     fn look(&mut self) -> Result<Look, ReadError> {
         let asked = &mut self.asked;
-        Look::take(&mut self.reader, |writer| asked.insert(writer.pid))
+        let look = Look::take(&mut self.reader, |writer| asked.insert(writer.pid))?;
+        // A pid that comes again is another process.
+        let writers: HashSet<u32> = look.stat.writers.iter().map(|writer| writer.pid).collect();
+        asked.retain(|pid| writers.contains(pid));
+        Ok(look)
     }
 
     /// Goes over to the ring that has taken the place of this one, or says why there is none.

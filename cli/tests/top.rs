@@ -149,6 +149,26 @@ fn rates_are_live_until_it_is_paused() {
 }
 
 #[test]
+fn who_writes_through_somebody_else_or_has_left_has_a_row_too() {
+    if !tmux_is_here() {
+        return;
+    }
+    let sandbox = Sandbox::with_ring("64K");
+    let log = lapwing_ring::Log::open(&sandbox.path("ring")).unwrap();
+    let origin = lapwing_ring::Origin { pid: 4_000_123, tid: 4_000_123, comm: Some(b"spoken for"), uid: None };
+    let mut screen = start(&sandbox, "--every 100ms", (110, 24));
+    screen.until(|text| {
+        let draft = lapwing_ring::Draft::new(lapwing_ring::Level::WARN);
+        log.append_for(&origin, &draft, &[b"eight..."]).unwrap();
+        let row = row(text, 4_000_123);
+        // The name has two words, and so has the state.
+        row[1..3] == ["spoken", "for"] && row[3] != "0" && row[5..7] == ["-", "-"] && row[8..] == ["no", "slot"]
+    });
+    // It has gone from the screen when it has written nothing for a second.
+    screen.until(|text| pids(text) == [std::process::id()]);
+}
+
+#[test]
 fn however_it_ends_the_terminal_is_as_it_was() {
     if !tmux_is_here() {
         return;

@@ -26,5 +26,5 @@ pub use json::to_json;
 pub use loss::{Loss, LossKind};
 pub use names::Who;
 pub use render::{Format, Renderer, UnknownFormat};
-pub use survey::{LastWrite, Moment, Survey, Window};
+pub use survey::{LastWrite, Moment, Process, Survey, Window};
 pub use wall_clock::rfc3339_utc;

@@ -1,7 +1,7 @@
 //! What the newest records of a ring tell of those who wrote them: who wrote when, how fast, at which levels. It waits for
 //! nobody and reads a bounded number of records, so it costs the same on a ring of any size.
 
-use lapwing_ring::{Counts, Read, ReadError, Reader, Record, Seek};
+use lapwing_ring::{Counts, Field, Flags, Read, ReadError, Reader, Record, Seek};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -61,6 +61,19 @@ impl Window {
     }
 }
 
+/// A process under whose pid records were found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Process {
+    /// The last of them.
+    pub last: Moment,
+    /// How many were read that were written in the window.
+    pub records: u64,
+    /// Their payload, bytes.
+    pub bytes: u64,
+    /// What it is called, any bytes; empty where none of them said so.
+    pub comm: Vec<u8>,
+}
+
 /// A look at the newest records of a ring.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
@@ -72,7 +85,7 @@ pub struct Survey {
     pub window: Option<Window>,
     /// What the walk over the newest records met.
     pub counts: Counts,
-    by_pid: HashMap<u32, Moment>,
+    by_pid: HashMap<u32, Process>,
     /// The oldest record that was looked at.
     from: Option<Moment>,
 }
@@ -108,7 +121,9 @@ impl Survey {
         {
             let to = from;
             from = from.saturating_sub(NEWEST / 4).max(first);
-            each(reader, from, to, |record| self.note(record))?;
+            each(reader, from, to, |record| {
+                self.note(record);
+            })?;
         }
         reader.seek(Seek::Seq(end))?;
         Ok(())
@@ -120,9 +135,11 @@ impl Survey {
         let (mut read, mut bytes, mut levels) = (0u64, 0u64, [0; 24]);
         let (mut first_ns, mut first_seq) = (None, None);
         let walked = each(reader, start, end, |record| {
-            self.note(record);
+            let process = self.note(record);
             first_ns.get_or_insert(record.mono_ns);
             if record.mono_ns >= window_from {
+                process.records += 1;
+                process.bytes += record.payload.len() as u64;
                 first_seq.get_or_insert(record.seq);
                 read += 1;
                 bytes += record.payload.len() as u64;
@@ -141,20 +158,40 @@ impl Survey {
         walked
     }
 
-    fn note(&mut self, record: &Record<'_>) {
+    fn note(&mut self, record: &Record<'_>) -> &mut Process {
         let moment = Moment::from(record);
-        let last = self.by_pid.entry(record.pid).or_insert(moment);
-        *last = moment.max(*last);
         self.from = Some(self.from.map_or(moment, |from| from.min(moment)));
+        let unknown = || Process { last: moment, records: 0, bytes: 0, comm: Vec::new() };
+        let process = self.by_pid.entry(record.pid).or_insert_with(unknown);
+        process.last = moment.max(process.last);
+        if record.flags.contains(Flags::FIELDS)
+            && let Some(comm) = record.fields.into_iter().find_map(comm)
+        {
+            process.comm.clear();
+            process.comm.extend_from_slice(comm);
+        }
+        process
+    }
+
+    /// All processes that were met, by pid.
+    pub fn processes(&self) -> impl Iterator<Item = (u32, &Process)> {
+        self.by_pid.iter().map(|(&pid, process)| (pid, process))
     }
 
     /// When the last record was written under `pid`. Records do not say in which pid namespace that is.
     pub fn last_write(&self, pid: u32) -> LastWrite {
         match (self.by_pid.get(&pid), self.from) {
-            (Some(&moment), _) => LastWrite::At(moment),
+            (Some(process), _) => LastWrite::At(process.last),
             (None, Some(from)) => LastWrite::NoneSince(from),
             (None, None) => LastWrite::Unknown,
         }
+    }
+}
+
+fn comm<'a>(field: Field<'a>) -> Option<&'a [u8]> {
+    match field {
+        Field::Comm(comm) => Some(comm),
+        _ => None,
     }
 }
 

@@ -27,7 +27,8 @@ impl Fixture {
     }
 
     fn write(&self, pid: u32, level: Level, text: &[u8]) {
-        let origin = Origin { pid, tid: pid, ..Origin::default() };
+        let name = format!("process {pid}");
+        let origin = Origin { pid, tid: pid, comm: Some(name.as_bytes()), uid: None };
         self.log.append_for(&origin, &Draft::new(level), &[text]).unwrap();
     }
 
@@ -80,6 +81,9 @@ fn it_counts_what_was_written_in_the_last_second_and_nothing_older() {
     assert_eq!((at(survey.last_write(1)), at(survey.last_write(2))), (fixture.time(6), fixture.time(9)));
     assert_eq!(survey.oldest.unwrap().mono_ns, fixture.time(0));
     assert_eq!(survey.newest.unwrap().mono_ns, fixture.time(9));
+    let mut processes: Vec<_> = survey.processes().map(|(pid, p)| (pid, p.records, p.bytes, &p.comm[..])).collect();
+    processes.sort_unstable();
+    assert_eq!(processes, [(1, 0, 0, &b"process 1"[..]), (2, 3, 21, b"process 2")]);
     assert_eq!(fixture.survey(10 * SECOND, &[]).window.unwrap().records, 0);
     // All ten were written within the last second of the log itself.
     let last = Survey::take(&mut fixture.reader(), None, &[]).unwrap().window.unwrap();

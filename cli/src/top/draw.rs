@@ -198,6 +198,7 @@ fn of_state(row: &Row, colours: Colours) -> Style {
     match row.state {
         "dead" => colours.of(Color::Red),
         "unknown" => colours.of(Color::Yellow),
+        "no slot" => Style::new(),
         _ => colours.of(Color::Green),
     }
 }
@@ -209,8 +210,8 @@ fn text(row: &Row, column: usize) -> String {
         1 => row.comm.clone(),
         2 => row.rate.map_or_else(unknown, |rate| digits(rate.0)),
         3 => row.rate.map_or_else(unknown, |rate| format!("{}/s", amount(rate.1))),
-        4 => row.records.to_string(),
-        5 => row.bytes.to_string(),
+        4 => row.total.map_or_else(unknown, |total| total.0.to_string()),
+        5 => row.total.map_or_else(unknown, |total| total.1.to_string()),
         6 => row.last.map_or_else(unknown, |last| format!("{} ago", span(age(last.real_ns).as_secs_f64()))),
         _ if row.slots > 1 => format!("{}, {} slots", row.state, row.slots),
         _ => row.state.to_owned(),

@@ -7,7 +7,7 @@ use lapwing_reader_shim::{LastWrite, Moment};
 use lapwing_ring::{Bounds, WriterStat};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::cmp::{Ordering, Reverse};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 
 /// How many rates are remembered for the curve.
@@ -43,7 +43,7 @@ impl Sort {
     ];
 }
 
-/// A process, with all its writer slots of one verdict.
+/// A process, with all its writer slots of one verdict; or one without any, whose records were read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     pub pid: u32,
@@ -52,8 +52,8 @@ pub struct Row {
     pub slots: usize,
     /// `None` at the first look.
     pub rate: Option<(f64, f64)>,
-    pub records: u64,
-    pub bytes: u64,
+    /// Records and their bytes, where they are counted.
+    pub total: Option<(u64, u64)>,
     pub last: Option<Moment>,
     pub state: &'static str,
 }
@@ -67,13 +67,14 @@ impl Row {
     /// The order that puts first what one looks for: names and pids as they are counted, all else from the top.
     fn cmp(&self, other: &Self, sort: Sort) -> Ordering {
         let rate = |row: &Self| row.rate.unwrap_or_default();
+        let total = |row: &Self| row.total.unwrap_or_default();
         match sort {
             Sort::Pid => self.pid.cmp(&other.pid),
             Sort::Comm => self.comm.cmp(&other.comm),
             Sort::Rate => rate(other).0.total_cmp(&rate(self).0),
             Sort::ByteRate => rate(other).1.total_cmp(&rate(self).1),
-            Sort::Total => other.records.cmp(&self.records),
-            Sort::Bytes => other.bytes.cmp(&self.bytes),
+            Sort::Total => total(other).0.cmp(&total(self).0),
+            Sort::Bytes => total(other).1.cmp(&total(self).1),
             Sort::Last => Reverse(self.last).cmp(&Reverse(other.last)),
             Sort::State => self.state.cmp(other.state),
         }
@@ -158,7 +159,12 @@ impl View {
                 *last = moment.max(*last);
             }
         }
+        // Writers come and go for as long as this runs.
+        let writers: HashSet<u32> = look.stat.writers.iter().map(|writer| writer.pid).collect();
+        self.lasts.retain(|pid, _| writers.contains(pid));
         self.rows = self.rows_of(&look.stat.writers, pace.as_ref());
+        let others = others(&look, &self.rows);
+        self.rows.extend(others);
         self.look = Some(look);
     }
 
@@ -175,16 +181,16 @@ impl View {
                     uid: writer.uid,
                     slots: 1,
                     rate,
-                    records: writer.records,
-                    bytes: writer.bytes,
+                    total: Some((writer.records, writer.bytes)),
                     last: self.lasts.get(&writer.pid).copied(),
                     state,
                 });
                 continue;
             };
             row.slots += 1;
-            row.records += writer.records;
-            row.bytes += writer.bytes;
+            if let Some(total) = &mut row.total {
+                *total = (total.0 + writer.records, total.1 + writer.bytes);
+            }
             if let (Some(sum), Some(rate)) = (&mut row.rate, rate) {
                 *sum = (sum.0 + rate.0, sum.1 + rate.1);
             }
@@ -264,4 +270,27 @@ impl View {
             _ => {}
         }
     }
+}
+
+/// Who has written lately and has no slot: it ended, or somebody writes for it.
+fn others(look: &Look, rows: &[Row]) -> Vec<Row> {
+    let Some(window) = look.survey.window else { return Vec::new() };
+    // Not all that were reserved were read, and nobody knows whose the others were.
+    let read: u64 = window.levels.iter().sum();
+    let share = window.records as f64 / read.max(1) as f64 / window.seconds();
+    let lately = look
+        .survey
+        .processes()
+        .filter(|(pid, process)| process.records != 0 && !rows.iter().any(|row| row.pid == *pid));
+    let others = lately.map(|(pid, process)| Row {
+        pid,
+        comm: if process.comm.is_empty() { "?".to_owned() } else { shown(&process.comm) },
+        uid: 0,
+        slots: 0,
+        rate: Some((process.records as f64 * share, process.bytes as f64 * share)),
+        total: None,
+        last: Some(process.last),
+        state: "no slot",
+    });
+    others.collect()
 }
