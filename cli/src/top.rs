@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use view::{Action, Sort, View};
 
-/// So often at least the screen, the keys and the signals are looked at.
+/// So often at least the screen is drawn: ages grow.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Show the writers of a ring and how fast they are, live
@@ -62,8 +62,7 @@ pub fn top(args: &TopArgs) -> Result<ExitCode, Failure> {
     // Before anything is said.
     drop(screen);
     match shown {
-        Ok(None) => Ok(ExitCode::SUCCESS),
-        Ok(Some(signal)) => Err(screen::die_of(signal)),
+        Ok(()) => Ok(ExitCode::SUCCESS),
         Err(Trouble::Read(source)) => Err(Failure::Read { path, source }),
         Err(Trouble::Terminal(error)) => Err(Failure::Terminal(error)),
     }
@@ -121,8 +120,8 @@ impl Watched {
     }
 }
 
-/// Until a key or a signal ends it.
-fn show(every: Duration, watched: &mut Watched, view: &mut View, screen: &mut Screen) -> Result<Option<i32>, Trouble> {
+/// Until a key ends it.
+fn show(every: Duration, watched: &mut Watched, view: &mut View, screen: &mut Screen) -> Result<(), Trouble> {
     let colours = Colours::wanted();
     let mut due = Instant::now();
     loop {
@@ -134,17 +133,14 @@ fn show(every: Duration, watched: &mut Watched, view: &mut View, screen: &mut Sc
             due = (due + every).max(Instant::now());
         }
         view.passed(watched.reader.bounds()?);
-        screen.terminal.draw(|frame| draw::draw(frame, view, colours))?;
-        if let Some(signal) = screen.signal() {
-            return Ok(Some(signal));
-        }
+        screen.draw(|frame| draw::draw(frame, view, colours))?;
         let event = screen.event(due.saturating_duration_since(Instant::now()).min(PATIENCE))?;
         if let Some(Event::Key(key)) = event
             && key.kind != KeyEventKind::Release
         {
             match view.key(key) {
                 Action::None => {}
-                Action::Quit => return Ok(None),
+                Action::Quit => return Ok(()),
                 Action::Suspend => screen.suspend()?,
             }
         }

@@ -175,7 +175,8 @@ fn however_it_ends_the_terminal_is_as_it_was() {
     }
     let sandbox = Sandbox::with_ring("64K");
     let _writer = writer(&sandbox, &["a line"]);
-    for (end, code) in [("q", 0), ("C-c", 0), ("-TERM", 143), ("-HUP", 129), ("-INT", 130), ("cut", 4)] {
+    let signals = [("-TERM", 143), ("-HUP", 129), ("-INT", 130), ("in a key", 143)];
+    for (end, code) in [("q", 0), ("C-c", 0)].into_iter().chain(signals).chain([("cut", 4)]) {
         let mut screen = Screen::new(&sandbox, (120, 40));
         screen.line("stty -a; echo before");
         let before = screen.until(|text| text.lines().any(|line| line == "before"));
@@ -184,6 +185,12 @@ fn however_it_ends_the_terminal_is_as_it_was() {
         screen.until_shown(true, false);
         match end {
             "cut" => File::options().write(true).open(sandbox.path("ring")).unwrap().set_len(4096).unwrap(),
+            "in a key" => {
+                // The first half of an arrow.
+                screen.keys(&["-H", "1b", "5b"]);
+                std::thread::sleep(std::time::Duration::from_millis(300));
+                stage::kill_top(&sandbox, "-TERM");
+            }
             signal if signal.starts_with('-') => stage::kill_top(&sandbox, signal),
             key => screen.keys(&[key]),
         }
@@ -203,6 +210,23 @@ fn however_it_ends_the_terminal_is_as_it_was() {
         if end == "cut" {
             assert!(after.contains("the file was cut short under its readers"), "{after}");
         }
+    }
+}
+
+#[test]
+fn when_the_terminal_goes_away_it_ends() {
+    if !tmux_is_here() {
+        return;
+    }
+    let sandbox = Sandbox::with_ring("64K");
+    // Also where nobody is told: the shell is killed first, and with setsid its signals reach nobody.
+    for line in ["$LAPWING top", "setsid -w $LAPWING top"] {
+        let mut screen = Screen::new(&sandbox, (100, 24));
+        screen.line(line);
+        screen.until(|text| text.contains("0 of 0 processes"));
+        assert_eq!(stage::tops(&sandbox).len(), 1);
+        drop(screen);
+        stage::wait_for("its end", || stage::tops(&sandbox).is_empty());
     }
 }
 

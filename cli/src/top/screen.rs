@@ -1,52 +1,59 @@
 //! The terminal while `lapwing top` has it: taken as a whole, and given back as it was, however this ends.
 
-use crate::failure::Failure;
 use ratatui::DefaultTerminal;
+use ratatui::Frame;
+use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{self, Event};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use ratatui::crossterm::execute;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, raise};
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
-/// Gives the terminal back when it is dropped, and when a panic is about to be said.
+/// For so long a signal waits for the screen to be drawn: a terminal that takes nothing must not keep us alive.
+const DRAWN_WITHIN: u32 = 50;
+const DRAWN_SOON: Duration = Duration::from_millis(10);
+
+/// Gives the terminal back when it is dropped, when a signal ends us, and when a panic is about to be said.
 pub struct Screen {
-    pub terminal: DefaultTerminal,
-    /// The signal that wants us to end, 0 for none.
-    signal: Arc<AtomicUsize>,
+    terminal: DefaultTerminal,
+    /// Held by whoever writes to the terminal.
+    writing: Arc<Mutex<()>>,
 }
 
 impl Screen {
     pub fn enter() -> io::Result<Self> {
-        let signal = Arc::new(AtomicUsize::new(0));
-        for number in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
-            signal_hook::flag::register_usize(number, Arc::clone(&signal), number as usize)?;
-        }
-        Ok(Self { terminal: ratatui::try_init()?, signal })
+        let writing = Arc::new(Mutex::new(()));
+        end_by_signals(Arc::clone(&writing))?;
+        Ok(Self { terminal: ratatui::try_init()?, writing })
     }
 
-    pub fn signal(&self) -> Option<i32> {
-        match self.signal.load(Relaxed) {
-            0 => None,
-            number => Some(number as i32),
-        }
+    pub fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.terminal.draw(draw).map(drop)
     }
 
     /// What the user does, if it is done in time.
+    ///
+    /// # Errors
+    /// The terminal is gone, which crossterm 0.29 would not notice: it would read the end of the file again and again.
     pub fn event(&self, within: Duration) -> io::Result<Option<Event>> {
-        let is_there = match event::poll(within) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => false,
-            polled => polled?,
-        };
-        is_there.then(event::read).transpose()
+        wait_for_input(Duration::ZERO)?;
+        // It may have read more than one at a time.
+        if event::poll(Duration::ZERO)? || wait_for_input(within)? && event::poll(Duration::ZERO)? {
+            return event::read().map(Some);
+        }
+        Ok(None)
     }
 
     /// Lets the shell have the terminal until it gives us back ours.
     pub fn suspend(&mut self) -> io::Result<()> {
-        self.terminal.show_cursor()?;
-        ratatui::restore();
-        raise(signal_hook::consts::SIGTSTP)?;
+        give_back();
+        raise(SIGTSTP)?;
         self.terminal = ratatui::try_init()?;
         self.terminal.clear()
     }
@@ -55,16 +62,52 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         // A second time would put the cursor back over what the panic has said.
-        if !std::thread::panicking() {
-            ratatui::restore();
+        if !thread::panicking() {
+            give_back();
         }
     }
 }
 
-/// Ends as the signal would have ended us; comes back only where the kernel refuses that.
-pub fn die_of(signal: i32) -> Failure {
-    let refused = emulate_default_handler(signal);
-    Failure::Terminal(refused.err().unwrap_or_else(|| io::ErrorKind::Interrupted.into()))
+fn give_back() {
+    ratatui::restore();
+    // Nothing can be done about a terminal that takes nothing any more.
+    let _ = execute!(io::stdout(), Show);
+}
+
+/// From a thread of its own, because the other may be waiting for the rest of a key.
+fn end_by_signals(writing: Arc<Mutex<()>>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+    let wait = move || {
+        if let Some(signal) = signals.forever().next() {
+            let tries = std::iter::repeat_with(|| writing.try_lock().ok()).take(DRAWN_WITHIN as usize);
+            let _drawn = tries
+                .inspect(|lock| {
+                    if lock.is_none() {
+                        thread::sleep(DRAWN_SOON)
+                    }
+                })
+                .find_map(|lock| lock);
+            give_back();
+            // Ends us as the signal would have.
+            let _ = emulate_default_handler(signal);
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
+}
+
+fn wait_for_input(within: Duration) -> io::Result<bool> {
+    let stdin = io::stdin();
+    let mut input = [PollFd::new(&stdin, PollFlags::IN)];
+    let within = Timespec::try_from(within).unwrap_or_default();
+    match poll(&mut input, Some(&within)) {
+        Err(rustix::io::Errno::INTR) => return Ok(false),
+        polled => polled?,
+    };
+    let found = input[0].revents();
+    if found.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+        return Err(io::Error::other("it is gone"));
+    }
+    Ok(found.contains(PollFlags::IN))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A shell in a tmux of its own, whose screen can be read and whose keys can be pressed.
 
 use crate::sandbox::Sandbox;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -157,11 +158,7 @@ pub fn writer_of(program: &str, sandbox: &Sandbox, lines: &[&str]) -> Writer {
     let mut writer = Writer(command.stdin(Stdio::piped()).spawn().unwrap());
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     writer.append(text.as_bytes());
-    let since = Instant::now();
-    while next() != before + lines.len() as u64 {
-        assert!(since.elapsed() < PATIENCE, "the records never came");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_for("the records", || next() == before + lines.len() as u64);
     writer
 }
 
@@ -171,11 +168,25 @@ pub fn kill(writer: &Writer, signal: &str) {
 
 /// Sends `signal` to the `lapwing top` that runs in the sandbox.
 pub fn kill_top(sandbox: &Sandbox, signal: &str) {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
-        let is_here = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| sandbox.path("").starts_with(cwd));
-        is_here && std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| line.ends_with(b"lapwing\0top\0"))
-    });
-    let pids: Vec<_> = processes.map(|entry| entry.file_name()).collect();
+    let pids = tops(sandbox);
     assert_eq!(pids.len(), 1, "{pids:?}");
     assert!(Command::new("kill").arg(signal).args(pids).status().unwrap().success());
+}
+
+pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !done() {
+        assert!(since.elapsed() < PATIENCE, "{what} never came");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The pids of the `lapwing top` that run in the sandbox.
+pub fn tops(sandbox: &Sandbox) -> Vec<OsString> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
+        let is_here = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| sandbox.path("").starts_with(cwd));
+        let is_ours = std::fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe.ends_with("lapwing"));
+        is_here && is_ours && std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| line.ends_with(b"\0top\0"))
+    });
+    processes.map(|entry| entry.file_name()).collect()
 }
