@@ -115,8 +115,9 @@ impl Pace {
             (writer.records.saturating_sub(records), writer.bytes.saturating_sub(bytes))
         };
         let writers: HashMap<usize, (u64, u64)> = after.stat.writers.iter().map(|w| (w.slot, since(w))).collect();
-        let (told, mut bytes) =
-            writers.values().fold((0u64, 0.0), |sum, &(records, bytes)| (sum.0 + records, sum.1 + bytes as f64));
+        let (told, mut bytes) = writers
+            .values()
+            .fold((0u64, 0.0), |sum, &(records, bytes)| (sum.0.saturating_add(records), sum.1 + bytes as f64));
         // Those who have left took their counters along. What they wrote was as long as what others wrote.
         if let (Some(others), Some(window)) = (records.checked_sub(told), after.survey.window)
             && window.records != 0

@@ -288,6 +288,40 @@ fn who_has_no_record_left_is_said_to_have_none_since_the_oldest() {
     silent.wait().unwrap();
 }
 
+/// The header says what it is; all behind it may be anything.
+#[test]
+fn a_ring_whose_words_lie_is_told_of_or_is_damaged() {
+    let sandbox = Sandbox::with_ring("64K");
+    let mut writer = logging(&sandbox, &["some text"; 100]);
+    sandbox.log_lines((0..1500).map(|i| format!("{i} and so on, so that the ring goes round")));
+    let path = sandbox.path("ring");
+    let image = std::fs::read(&path).unwrap();
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+    let mut state = 1u64;
+    let mut random = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut told = 0;
+    for case in 0..60 {
+        let file = File::options().write(true).open(&path).unwrap();
+        file.write_all_at(&image, 0).unwrap();
+        for _ in 0..=random(4) {
+            // Refusals, HEAD, writer slots, page headers, anything behind the header.
+            let page = 12288 + 4096 * random(16);
+            let place = [256, 1024, 4096 + 8 * random(32), page + 8 * random(4), 4096 + 8 * random(9000)];
+            let word = [u64::MAX - random(9), random(99), u64::MAX >> 1, random(1 << 31) << 33][random(4) as usize];
+            file.write_all_at(&word.to_le_bytes(), place[random(5) as usize]).unwrap();
+        }
+        let format = [&["--json"][..], &["--prometheus"], &["--verbose"]][case % 3];
+        let done = sandbox.run(&[&["stat"], format].concat());
+        assert!([0, 4].contains(&done.code), "case {case}: {} {}", done.code, done.stderr);
+        told += u32::from(done.code == 0);
+    }
+    assert!(told > 20, "{told} of 60");
+}
+
 #[test]
 fn spans_that_make_no_sense_and_formats_that_exclude_each_other_are_wrong_usage() {
     let sandbox = Sandbox::with_ring("64K");

@@ -146,7 +146,7 @@ fn reader(view: &View, look: &Look) -> String {
         Some(came) => text += &format!("; looked at {} of {came} new records", counts.read.min(came)),
         None => text += &format!("; looked at {} records", counts.read),
     }
-    for (what, count) in [("lost", counts.lost), ("abandoned", counts.abandoned), ("stalled", counts.stalled)] {
+    for (what, count) in [("lost", counts.lost), ("abandoned", counts.abandoned), ("in flight", counts.stalled)] {
         if count != 0 {
             text += &format!(", {count} {what}");
         }

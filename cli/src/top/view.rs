@@ -189,7 +189,7 @@ impl View {
             };
             row.slots += 1;
             if let Some(total) = &mut row.total {
-                *total = (total.0 + writer.records, total.1 + writer.bytes);
+                *total = (total.0.saturating_add(writer.records), total.1.saturating_add(writer.bytes));
             }
             if let (Some(sum), Some(rate)) = (&mut row.rate, rate) {
                 *sum = (sum.0 + rate.0, sum.1 + rate.1);
@@ -278,10 +278,8 @@ fn others(look: &Look, rows: &[Row]) -> Vec<Row> {
     // Not all that were reserved were read, and nobody knows whose the others were.
     let read: u64 = window.levels.iter().sum();
     let share = window.records as f64 / read.max(1) as f64 / window.seconds();
-    let lately = look
-        .survey
-        .processes()
-        .filter(|(pid, process)| process.records != 0 && !rows.iter().any(|row| row.pid == *pid));
+    let known: HashSet<u32> = rows.iter().map(|row| row.pid).collect();
+    let lately = look.survey.processes().filter(|(pid, process)| process.records != 0 && !known.contains(pid));
     let others = lately.map(|(pid, process)| Row {
         pid,
         comm: if process.comm.is_empty() { "?".to_owned() } else { shown(&process.comm) },
