@@ -27,4 +27,4 @@ pub use loss::{Loss, LossKind};
 pub use names::Who;
 pub use render::{Format, Renderer, UnknownFormat};
 pub use survey::{LastWrite, Moment, Process, Survey, Window};
-pub use wall_clock::rfc3339_utc;
+pub use wall_clock::{rfc3339_utc, time_of_day};

@@ -70,6 +70,13 @@ pub fn rfc3339_utc(real_ns: i64) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// Local time of day with milliseconds, for instance `05:53:42.123`.
+pub fn time_of_day(real_ns: i64) -> String {
+    let mut out = Vec::new();
+    WallClock::new(TimeZone::system(), ["%H:%M:%S", ""], 3).push(&mut out, real_ns);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

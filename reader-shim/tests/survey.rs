@@ -85,24 +85,32 @@ fn it_counts_what_was_written_in_the_last_second_and_nothing_older() {
     processes.sort_unstable();
     assert_eq!(processes, [(1, 0, 0, &b"process 1"[..]), (2, 3, 21, b"process 2")]);
     assert_eq!(fixture.survey(10 * SECOND, &[]).window.unwrap().records, 0);
-    // All ten were written within the last second of the log itself.
+    // The last second of the log itself has all ten, unless the sleep took longer than it should.
+    let early = (0..7).filter(|&seq| fixture.time(seq) + SECOND >= fixture.time(9)).count() as u64;
     let last = Survey::take(&mut fixture.reader(), None, &[]).unwrap().window.unwrap();
-    assert_eq!((last.ns, last.records, last.bytes, last.levels[12]), (SECOND, 10, 49, 7));
+    let expected = (SECOND, 3 + early, 21 + 4 * early, early);
+    assert_eq!((last.ns, last.records, last.bytes, last.levels[12]), expected);
 }
 
 #[test]
 fn where_records_come_fast_the_window_is_shorter_and_says_how_short() {
     let fixture = Fixture::new(16 << 20);
-    for _ in 0..MANY {
-        fixture.write(1, Level::INFO, b"eight...");
+    let mut end = 0;
+    // A machine that has much else to do may need a second for them now and then.
+    while end == 0 || fixture.time(end - 1) - fixture.time(end - (1 << 16)) >= SECOND {
+        assert!(end < 30 * MANY, "this machine is too slow for the question");
+        for _ in 0..MANY {
+            fixture.write(1, Level::INFO, b"eight...");
+        }
+        end += MANY;
     }
     let mut reader = fixture.reader();
     let survey = Survey::take(&mut reader, None, &[]).unwrap();
     let window = survey.window.unwrap();
-    let first = MANY - window.records;
+    let first = end - window.records;
     assert_eq!((window.records, window.bytes), (1 << 16, 8 << 16));
-    assert_eq!(window.ns, fixture.time(MANY - 1) - fixture.time(first), "back to the oldest that was looked at");
-    assert_eq!((survey.counts.read, survey.counts.lost, reader.seq()), (1 << 16, 0, MANY));
+    assert_eq!(window.ns, fixture.time(end - 1) - fixture.time(first), "back to the oldest that was looked at");
+    assert_eq!((survey.counts.read, survey.counts.lost, reader.seq()), (1 << 16, 0, end));
 }
 
 #[test]
@@ -112,18 +120,18 @@ fn who_has_been_silent_for_long_is_found_if_he_is_asked_for() {
     for _ in 0..MANY {
         fixture.write(1, Level::INFO, b"x");
     }
-    let asked = fixture.survey(0, &[7]);
-    assert_eq!(at(asked.last_write(7)), fixture.time(0));
+    // It gives up after a while, which may be soon where others have the processor.
+    let found = (0..100).map(|_| fixture.survey(0, &[7]).last_write(7)).find(|last| matches!(last, LastWrite::At(_)));
+    assert_eq!(at(found.expect("a last record")), fixture.time(0));
     let since = fixture.time(MANY + 1 - (1 << 16));
     match fixture.survey(0, &[1]).last_write(7) {
         LastWrite::NoneSince(moment) => assert_eq!(moment.mono_ns, since),
         other => panic!("{other:?}"),
     }
     // And who has no record at all: not since the oldest.
-    match fixture.survey(0, &[8]).last_write(8) {
-        LastWrite::NoneSince(moment) => assert_eq!(moment.mono_ns, fixture.time(0)),
-        other => panic!("{other:?}"),
-    }
+    let oldest = fixture.time(0);
+    let is_oldest = |last| matches!(last, LastWrite::NoneSince(moment) if moment.mono_ns == oldest);
+    assert!((0..100).any(|_| is_oldest(fixture.survey(0, &[8]).last_write(8))));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::report::{Report, Writer};
 use crate::look::age;
 use crate::quantity::{amount, bytes, digits, shown, span};
-use lapwing_reader_shim::rfc3339_utc;
+use lapwing_reader_shim::time_of_day;
 use std::fmt::Write as _;
 
 /// `readers` are told of under --verbose.
@@ -108,13 +108,12 @@ pub fn ago(real_ns: i64) -> String {
 }
 
 pub const HEADING: &str =
-    "time       records/s     bytes/s     next sequence       held  fill   overwritten  refused  writers\n";
+    "time           records/s     bytes/s     next sequence       held  fill   overwritten  refused  writers\n";
 
 /// One line of `--watch`.
 pub fn line(report: &Report) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let time = rfc3339_utc(now.as_nanos() as i64);
-    let time = time.get(11..19).unwrap_or_default();
+    let time = time_of_day(now.as_nanos() as i64);
     let (records, bytes) = report.rate.as_ref().map_or(("-".to_owned(), "-".to_owned()), |rate| {
         (digits(rate.records_per_s), format!("{}/s", amount(rate.bytes_per_s)))
     });
