@@ -101,10 +101,11 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// `None` where the two are not of the same ring, or not one after the other.
+    /// `None` where the two are not of the same ring, or not one after the other, or nobody can write to it.
     pub fn between(before: &Look, after: &Look) -> Option<Self> {
         let seconds = after.at.saturating_duration_since(before.at).as_secs_f64();
-        if before.stat.identity.ring_id != after.stat.identity.ring_id || seconds == 0.0 {
+        let same_ring = before.stat.identity.ring_id == after.stat.identity.ring_id;
+        if !same_ring || after.standing != Standing::Ok || seconds == 0.0 {
             return None;
         }
         let records = after.stat.bounds.next_seq.checked_sub(before.stat.bounds.next_seq)?;

@@ -309,6 +309,28 @@ fn a_ring_that_is_replaced_is_left_for_the_new_one() {
 }
 
 #[test]
+fn what_nobody_writes_to_any_more_is_shown_as_it_was_left() {
+    if !tmux_is_here() {
+        return;
+    }
+    let sandbox = Sandbox::with_ring("64K");
+    let writer = writer(&sandbox, &["<4>ten bytes."; 12]);
+    let pid = writer.id();
+    drop(writer);
+    std::fs::copy(sandbox.path("ring"), sandbox.path("copy")).unwrap();
+    let mut screen = start(&sandbox, "--every 100ms --ring ./copy", (110, 24));
+    let shown = |text: &str| {
+        let whole = ["full  copy", "rate      12 records/s, 120 B/s in its last 1 s", "levels    warn 100 %"];
+        whole.iter().all(|part| text.contains(part)) && row(text, pid)[1..4] == ["lapwing", "-", "-"]
+    };
+    let text = screen.until(shown);
+    assert_eq!(&row(&text, pid)[4..6], ["12", "120"], "{text}");
+    // And goes on so.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    screen.until(|text| shown(text) && row(text, pid)[6].ends_with("_ago") && state(text, pid) == "dead");
+}
+
+#[test]
 fn without_a_terminal_it_says_what_to_use_instead() {
     let sandbox = Sandbox::with_ring("64K");
     let done = sandbox.run(&["top"]);

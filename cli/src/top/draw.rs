@@ -72,8 +72,10 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, view: &View, look: &Look, colo
     let mut rate = "none yet".to_owned();
     if let Some(now) = view.rate {
         rate = format!("{} records/s, {}/s", digits(now.records), amount(now.bytes));
-        if let Some(seconds) = look.horizon(now).filter(|_| look.standing == Standing::Ok) {
-            rate += &format!("; a record is overwritten after {}", span(seconds));
+        match look.horizon(now) {
+            _ if look.standing != Standing::Ok => rate += &format!(" in its last {}", span(now.seconds)),
+            Some(seconds) => rate += &format!("; a record is overwritten after {}", span(seconds)),
+            None => {}
         }
     }
     let refused = stat.refused;

@@ -141,7 +141,8 @@ impl View {
     /// Shows `look` from now on.
     pub fn take(&mut self, look: Look) {
         let pace = self.look.as_ref().and_then(|before| Pace::between(before, &look));
-        if pace.is_none() {
+        let ring_id = |look: &Look| look.stat.identity.ring_id;
+        if self.look.as_ref().is_some_and(|before| ring_id(before) != ring_id(&look)) {
             self.lasts.clear();
             self.history.clear();
         }
