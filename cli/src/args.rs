@@ -1,5 +1,6 @@
 //! The command line, and nothing but the command line: no file is looked at here.
 
+use crate::dump::DumpArgs;
 use crate::pages::PagesArgs;
 use crate::pump::{ExecArgs, PumpArgs};
 use crate::run::RunArgs;
@@ -55,6 +56,7 @@ pub enum Command {
     Run(RunArgs),
     Log(LogArgs),
     Tail(TailArgs),
+    Dump(DumpArgs),
     Kmsg(KmsgArgs),
     Stat(StatArgs),
     Top(TopArgs),
@@ -160,7 +162,7 @@ pub struct TailArgs {
     pub ring: RingArgs,
 }
 
-fn format_parser() -> impl TypedValueParser<Value = Format> {
+pub fn format_parser() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>())
 }
 
@@ -324,7 +326,7 @@ pub struct DoctorArgs {
     pub command: Vec<OsString>,
 }
 
-fn parse_age(text: &str) -> Result<Duration, String> {
+pub fn parse_age(text: &str) -> Result<Duration, String> {
     let seconds = match text.char_indices().last() {
         Some((i, 's')) => (i, 1),
         Some((i, 'm')) => (i, 60),
@@ -337,7 +339,7 @@ fn parse_age(text: &str) -> Result<Duration, String> {
     age.map(Duration::from_secs).ok_or_else(|| "not an age; ages are like 90s, 30m, 12h or 7d".to_owned())
 }
 
-fn parse_size(text: &str) -> Result<u64, String> {
+pub fn parse_size(text: &str) -> Result<u64, String> {
     let (digits, shift) = match text.char_indices().last() {
         Some((i, 'k' | 'K')) => (&text[..i], 10),
         Some((i, 'm' | 'M')) => (&text[..i], 20),

@@ -1,6 +1,6 @@
 //! Why a command fails, what it says then, and the exit code: the table in `lapwing --help`.
 
-use lapwing_reader_shim::{FollowError, push_escaped};
+use lapwing_reader_shim::{DumpError, FollowError, push_escaped};
 use lapwing_ring::{AppendError, Error, GeometryError, ReadError};
 use lapwing_writer_shim::kmsg::BridgeError;
 use std::fmt::Display;
@@ -34,6 +34,10 @@ pub enum Failure {
     Capture(String),
     #[error(transparent)]
     Bridge(#[from] BridgeError),
+    #[error(transparent)]
+    Dump(#[from] DumpError),
+    #[error("cannot take signals: {0}")]
+    Signals(io::Error),
     #[error("{}: cannot read the kernel log: {source}{}", path.display(), advice(source))]
     Device { path: PathBuf, source: io::Error },
     #[error("cannot wait for the kernel log: {0}")]
@@ -68,6 +72,8 @@ impl Failure {
         };
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::Dump(error) if error.is_broken_pipe() => 0,
+            Self::Dump(DumpError::NoFile { .. }) => USAGE,
             Self::Ring(error) | Self::Bridge(BridgeError::Ring(error)) if is_damage(error) => DAMAGED,
             Self::Read { .. } | Self::Truncated { .. } | Self::Bridge(BridgeError::Read(_)) => DAMAGED,
             Self::Refused { last: AppendError::Damaged, .. } => DAMAGED,

@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod create;
 mod doctor;
+mod dump;
 mod failure;
 mod folder;
 mod gc;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Log(args) => log::log(&args),
         Command::Kmsg(args) => kmsg::kmsg(&args),
         Command::Tail(args) => tail::tail(&args),
+        Command::Dump(args) => dump::dump(&args),
         Command::Stat(args) => stat::stat(&args),
         Command::Top(args) => top::top(&args),
         Command::Create(args) => create::create(&args),

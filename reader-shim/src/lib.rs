@@ -2,12 +2,13 @@
 //!
 //! [`Follow`] walks a ring and hands out records with the names of their writers, and losses where they happened;
 //! [`Filter`] says which records are wanted; [`Renderer`] is the one place that makes text of them. [`Survey`] tells who wrote
-//! when, and how fast, without reading everything.
+//! when, and how fast, without reading everything; [`Dump`] takes them to a slow device or into rotating files.
 
 #![forbid(unsafe_code)]
 
 mod color;
 mod digits;
+mod dump;
 mod escape;
 mod filter;
 mod follow;
@@ -19,6 +20,7 @@ mod render;
 mod survey;
 mod wall_clock;
 
+pub use dump::{Dump, DumpError, DumpOptions, Flushed, Orders, Rotation, Sync};
 pub use escape::push_escaped;
 pub use filter::{Filter, LevelRange, UnknownRange};
 pub use follow::{Follow, FollowError, Item, Progress};
