@@ -2,18 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Lines in a row: the first is for `first`, each that follows for the next sequence. Behind the last, `next` comes.
+/// Lines in a row: the first is for `first`, each that follows for the next sequence.
 ///
-/// A line that tells a loss is a run of its own, with a `next` that lies behind all that is lost.
+/// A line that tells a loss ends its run, unless a single record is lost: the next one begins behind all that is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub(crate) first: u64,
     pub(crate) lines: u64,
-    pub(crate) next: u64,
 }
 
 /// More would not fit into a state's slot.
-const MOST_RUNS: usize = 40;
+const MOST_RUNS: usize = 60;
 const MOST_BYTES: usize = 64 << 10;
 
 /// Which sequence comes next once `lines` lines of `runs` are out; `None` where that is all of them or more.
@@ -67,13 +66,9 @@ impl Batch {
     /// A line for the sequences from `first` to before `next` was appended to the bytes.
     pub(crate) fn line(&mut self, first: u64, next: u64) {
         self.next = next;
-        let is_one = next == first.wrapping_add(1);
         match self.runs.last_mut() {
-            Some(run) if is_one && run.next == first && run.first.wrapping_add(run.lines) == first => {
-                run.lines += 1;
-                run.next = next;
-            }
-            _ => self.runs.push(Run { first, lines: 1, next }),
+            Some(run) if run.first.wrapping_add(run.lines) == first => run.lines += 1,
+            _ => self.runs.push(Run { first, lines: 1 }),
         }
     }
 
@@ -123,8 +118,7 @@ impl Batch {
                 break;
             }
             let taken = run.lines.min(lines);
-            let next = if taken == run.lines { run.next } else { run.first.wrapping_add(taken) };
-            runs.push(Run { lines: taken, next, ..*run });
+            runs.push(Run { lines: taken, ..*run });
             lines -= taken;
         }
         (runs, next)
@@ -205,14 +199,15 @@ mod tests {
     }
 
     #[test]
-    fn records_in_a_row_are_one_run_and_a_loss_is_its_own() {
+    fn records_in_a_row_are_one_run_and_a_loss_ends_it() {
         let mut batch = Batch::new(false);
         for (first, next) in [(0, 1), (1, 2), (2, 10), (10, 11), (12, 13)] {
             batch.bytes.push(b'\n');
             batch.line(first, next);
         }
-        let run = |first, lines, next| Run { first, lines, next };
-        assert_eq!(batch.runs_of(5).0, [run(0, 2, 2), run(2, 1, 10), run(10, 1, 11), run(12, 1, 13)]);
+        let run = |first, lines| Run { first, lines };
+        assert_eq!(batch.runs_of(5).0, [run(0, 3), run(10, 1), run(12, 1)]);
+        assert_eq!(batch.runs_of(2).0, [run(0, 2)]);
     }
 
     #[test]

@@ -81,28 +81,28 @@ impl Work {
     }
 
     fn tidy(&self) -> Result<(), DumpError> {
-        let os = DumpError::os;
-        let mut found = rotated(&self.path).map_err(os(&self.path, "list what was rotated out of it"))?;
-        if self.rotation.compress {
-            // What somebody was at who was killed. The file itself is there still.
-            for half in found.iter().filter(|log| log.state == RotatedState::HalfCompressed) {
-                remove(&half.place())?;
-            }
-            for log in found.clone().iter().filter(|log| log.state == RotatedState::Plain) {
-                let compressed = log.as_state(RotatedState::Compressed);
-                // Its name was given to it when it was whole.
-                if !found.contains(&compressed) && !self.compress(log)? {
-                    return Ok(());
-                }
+        let mut found = rotated(&self.path).map_err(DumpError::os(&self.path, "list what was rotated out of it"))?;
+        // In this order: what goes makes room for the rest.
+        if let Some(keep) = self.rotation.keep {
+            let mut logs: Vec<PathBuf> = found.iter().map(|log| log.path.clone()).collect();
+            logs.dedup();
+            let surplus = &logs[..logs.len().saturating_sub(keep)];
+            for log in found.extract_if(.., |log| surplus.contains(&log.path)) {
                 remove(&log.place())?;
             }
-            found = rotated(&self.path).map_err(os(&self.path, "list what was rotated out of it"))?;
         }
-        let Some(keep) = self.rotation.keep else { return Ok(()) };
-        let mut logs: Vec<&PathBuf> = found.iter().map(|log| &log.path).collect();
-        logs.dedup();
-        let surplus = &logs[..logs.len().saturating_sub(keep)];
-        for log in found.iter().filter(|log| surplus.contains(&&log.path)) {
+        if !self.rotation.compress {
+            return Ok(());
+        }
+        // What somebody was at who was killed. The file itself is there still.
+        for half in found.iter().filter(|log| log.state == RotatedState::HalfCompressed) {
+            remove(&half.place())?;
+        }
+        for log in found.iter().filter(|log| log.state == RotatedState::Plain) {
+            // One that has its name is whole.
+            if !found.contains(&log.as_state(RotatedState::Compressed)) && !self.compress(log)? {
+                return Ok(());
+            }
             remove(&log.place())?;
         }
         Ok(())

@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn the_longest_note_has_room() {
-        let run = Run { first: u64::MAX, lines: u64::MAX, next: u64::MAX };
-        let full = State { runs: vec![run; 41], at: u64::MAX, len: u64::MAX, begun_us: i64::MIN, ..state(u64::MAX) };
+        let run = Run { first: u64::MAX, lines: u64::MAX };
+        let full = State { runs: vec![run; 61], at: u64::MAX, len: u64::MAX, begun_us: i64::MIN, ..state(u64::MAX) };
         assert_eq!(decode(&encode(&full).unwrap()), Some(full));
     }
 

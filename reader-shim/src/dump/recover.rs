@@ -78,12 +78,12 @@ mod tests {
     const LINES: &str = "five\nsix\n***\ntwenty\n";
 
     fn state(file: &Path) -> State {
-        let run = |first, lines, next| Run { first, lines, next };
+        let run = |first, lines| Run { first, lines };
         State {
             file: Some(FileId::of(&file.metadata().unwrap())),
             at: OLD.len() as u64,
             len: LINES.len() as u64,
-            runs: vec![run(5, 2, 7), run(7, 1, 20), run(20, 1, 21)],
+            runs: vec![run(5, 3), run(20, 1)],
             ..State::new([1, 2], 25, "boot")
         }
     }
@@ -117,7 +117,7 @@ mod tests {
         let path = folder.path().join("log");
         for cut in 0..=LINES.len() {
             std::fs::write(&path, format!("{OLD}{}", &LINES[..cut])).unwrap();
-            let run = Run { first: 5, lines: 1, next: 6 };
+            let run = Run { first: 5, lines: 1 };
             let state = State { is_raw: true, runs: vec![run], ..state(&path) };
             let is_whole = cut == LINES.len();
             assert_eq!(recover(&state, &path, &state.boot).unwrap().next, if is_whole { 25 } else { 5 });
