@@ -290,7 +290,8 @@ fn the_ring_that_takes_the_place_of_the_one_it_follows_is_followed_from_its_begi
     sandbox.ok(&["rm", "ring"]);
     sandbox.ok(&["create", "-s", "64K", path.to_str().unwrap()]);
     sandbox.log_lines(["newest"]);
-    let (code, said) = dump_until_now(&sandbox, &["--to", "out", "-o", "cat"]);
+    // -n is for a dump that is the first one.
+    let (code, said) = dump_until_now(&sandbox, &["--to", "out", "-o", "cat", "-n", "0"]);
     assert!(code == 0 && said.contains("beginning with its sequence 0"), "{said}");
     assert_eq!(read(&sandbox.path("out")), "old\nnew\nnewest\n");
 }

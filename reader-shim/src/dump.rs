@@ -136,7 +136,7 @@ impl Dump {
         })
     }
 
-    /// Where to go on in this ring; `None` where nothing of it was written yet. Asked once, in front of the first
+    /// Where to go on in this ring; `None` where nothing is noted yet. Asked once, in front of the first
     /// [`Dump::start_at`].
     ///
     /// # Errors
@@ -150,11 +150,11 @@ impl Dump {
         self.begin_file(Some(&state))?;
         if state.ring_id != ring_id {
             self.say("the ring is not the one that was written from before; beginning with its sequence 0");
-            return Ok(None);
+            return Ok(Some(0));
         }
         if recovered.has_lost {
             self.say("the machine went down before all was on the disk; beginning anew with what the ring has");
-            return Ok(None);
+            return Ok(Some(0));
         }
         Ok(Some(recovered.next))
     }

@@ -97,7 +97,7 @@ impl DumpArgs {
         }
     }
 
-    /// Where to begin in a ring of which nothing was written yet.
+    /// Where to begin where nothing is noted yet.
     pub fn first(&self, bounds: Bounds) -> u64 {
         match self.lines {
             None => 0,
