@@ -9,7 +9,7 @@ use crate::last_words;
 use crate::watch::Watch;
 use lapwing_reader_shim::{Dump, Flushed, Follow, Item, Orders, Progress};
 use lapwing_ring::{Location, Purpose, ReadError};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::{flag, low_level::pipe};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -60,6 +60,8 @@ fn take_signals(bound: Duration) -> io::Result<Orders> {
         flag::register(signal, flag.clone())?;
         pipe::register(signal, waking.try_clone()?)?;
     }
+    // A file that may not grow any more (ulimit -f) is an error of the write then.
+    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     Orders::new(wake, finish, reopen, bound)
 }
 

@@ -137,3 +137,23 @@ fn a_full_disk_between_two_files_and_in_front_of_compressing_costs_nothing() {
     assert_eq!((account.next, account.lost), (20_000, 0));
     eprintln!("CHECKED");
 }
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_without_a_torn_line() {
+    let sandbox = Sandbox::with_ring("64K");
+    let log = Log::open(&sandbox.path("ring")).unwrap();
+    append(&log, 0..400, 37);
+    let mut command = Command::new("sh");
+    // Blocks of 512 bytes, or of 1024 where sh is bash: more than the state takes either way.
+    command.args(["-c", "ulimit -f 17; exec \"$LAPWING\" dump --to out -o cat"]).current_dir(sandbox.path("."));
+    command.env("LAPWING", env!("CARGO_BIN_EXE_lapwing")).env("LAPWING_RING", sandbox.path("ring"));
+    let done = command.output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.code() == Some(1) && said.contains("out: cannot write: File too large"), "{said}");
+    let out = sandbox.path("out");
+    let account = Account::from(0).take(&read(&out));
+    assert!(account.next > 0 && account.next < 400, "{account:?}");
+    let mut dumping = Dumping::start(&sandbox, &["--to", "out", "-o", "cat"]);
+    assert_eq!(dumping.end(), (0, String::new()));
+    assert_eq!(Account::from(0).take(&read(&out)).next, 400);
+}
