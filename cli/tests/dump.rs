@@ -274,6 +274,27 @@ fn no_record_can_look_like_a_loss_or_like_two() {
 }
 
 #[test]
+fn records_whose_writers_died_are_counted_where_they_would_stand() {
+    let sandbox = Sandbox::with_ring("64K");
+    sandbox.log_lines(0..8);
+    // As if their writers had died between reserving and committing: their index entries, on page 1, are blank.
+    let geometry = lapwing_ring::Geometry::new(64 << 10, None).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(sandbox.path("ring")).unwrap();
+    for seq in [3, 4, 6] {
+        let at = geometry.pages_offset() + geometry.page_size() + 64 + 8 * seq;
+        std::os::unix::fs::FileExt::write_all_at(&file, &[0; 8], at).unwrap();
+    }
+    let abandoned = "*** 2 records abandoned (seq 3..4) ***\n5\n*** 1 records abandoned (seq 6..6) ***\n7\n";
+    for _ in 0..2 {
+        assert_eq!(dump_until_now(&sandbox, &["--to", "out", "-o", "cat"]), (0, String::new()));
+        assert_eq!(read(&sandbox.path("out")), format!("0\n1\n2\n{abandoned}"));
+    }
+    sandbox.log_lines([8]);
+    assert_eq!(dump_until_now(&sandbox, &["--to", "out", "-o", "cat"]), (0, String::new()));
+    assert_eq!(read(&sandbox.path("out")), format!("0\n1\n2\n{abandoned}8\n"));
+}
+
+#[test]
 fn the_ring_that_takes_the_place_of_the_one_it_follows_is_followed_from_its_beginning() {
     let sandbox = Sandbox::with_ring("64K");
     sandbox.log_lines(["old"]);

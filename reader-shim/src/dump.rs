@@ -4,6 +4,7 @@
 mod batch;
 mod error;
 mod keeper;
+mod options;
 mod orders;
 mod pace;
 mod place;
@@ -13,6 +14,7 @@ mod sink;
 mod target;
 
 pub use error::DumpError;
+pub use options::{DumpOptions, Sync};
 pub use orders::Orders;
 pub use rotate::Rotation;
 
@@ -33,38 +35,6 @@ use target::{Stream, Target, is_file};
 
 /// How often somebody without room looks whether there is some.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(500);
-
-/// When what was written is written down for good, so that it outlives the machine.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sync {
-    /// When the kernel finds the time.
-    Never,
-    /// When a file is rotated, and at the end.
-    Rotate,
-    /// As often as this.
-    Every(Duration),
-    /// Before the next record is written. Records that are there at once are synced at once.
-    Record,
-}
-
-/// What becomes of records.
-#[derive(Clone, Debug)]
-pub struct DumpOptions {
-    /// A file, a terminal, a pipe or a character device.
-    pub to: PathBuf,
-    /// Where to note how far it has come: `TO.state` of a file, unless set. Of other things nothing is noted then.
-    pub state: Option<PathBuf>,
-    #[allow(missing_docs)]
-    pub format: Format,
-    /// Which records are wanted.
-    pub filter: Filter,
-    /// No more bytes a second than this.
-    pub rate: Option<u64>,
-    #[allow(missing_docs)]
-    pub rotation: Rotation,
-    #[allow(missing_docs)]
-    pub sync: Sync,
-}
 
 /// What a flush came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

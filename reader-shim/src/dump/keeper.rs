@@ -1,6 +1,7 @@
 //! What becomes of files that were rotated, in a thread of its own: synced, compressed, and the oldest removed.
 
 use super::error::DumpError;
+use super::recover::folder_of;
 use super::rotate::{Rotated, RotatedState, Rotation, rotated};
 use std::fs::{File, FileTimes, OpenOptions};
 use std::io::{self, Read, Write};
@@ -66,7 +67,7 @@ impl Work {
     fn run(&self, jobs: &Receiver<Option<File>>) {
         for file in jobs {
             if let Some(file) = file.filter(|_| self.is_synced)
-                && let Err(error) = file.sync_all()
+                && let Err(error) = file.sync_all().and_then(|()| self.sync_names())
             {
                 self.say(&DumpError::os(&self.path, "sync what was rotated out of it")(error));
             }
@@ -74,6 +75,11 @@ impl Work {
                 self.say(&error);
             }
         }
+    }
+
+    /// A file that nobody finds any more is as good as lost.
+    fn sync_names(&self) -> io::Result<()> {
+        File::open(folder_of(&self.path))?.sync_all()
     }
 
     fn say(&self, error: &DumpError) {
@@ -114,6 +120,7 @@ impl Work {
         let done = self.compress_to(&log.place(), &part);
         let to = log.as_state(RotatedState::Compressed).place();
         match done.and_then(|is_done| if is_done { std::fs::rename(&part, &to).map(|()| true) } else { Ok(false) }) {
+            Ok(true) if self.is_synced => self.sync_names().map(|()| true).map_err(DumpError::os(&to, "sync")),
             Ok(true) => Ok(true),
             done => {
                 let _ = std::fs::remove_file(&part);
