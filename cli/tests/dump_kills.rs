@@ -70,7 +70,8 @@ fn into_one_file_with_a_ring_that_loses_nothing() {
 fn into_one_file_with_a_ring_that_is_overwritten_all_the_time() {
     let (account, written) = account_of_kills("64K", &["-o", "cat"], None);
     assert_eq!(account.next, written);
-    assert!(account.shown > 0 && account.losses > ROUNDS / 2, "{account:?}");
+    // How many depends on how often each of them got to write anything before it died.
+    assert!(account.shown > 0 && account.losses > 3, "{account:?}");
 }
 
 #[test]
