@@ -96,6 +96,7 @@ fn a_full_disk_is_waited_for_and_what_was_overwritten_meanwhile_is_a_loss() {
     dumping.wait_for_said("waiting for room");
     let (code, said) = dumping.end();
     assert!(code == 1 && said.contains("told to end before all was out"), "{said}");
+    assert_eq!(said.lines().count(), 2, "each thing is said once: {said}");
     fs::remove_file(&filler).unwrap();
     let end = append_some(1);
     let mut dumping = Dumping::start(&sandbox, &["--to", "disk/out", "-o", "cat"]);

@@ -64,6 +64,8 @@ pub struct Dump {
     to: PathBuf,
     is_raw: bool,
     is_damage_said: bool,
+    /// There was no room, which was said.
+    is_waiting: bool,
     say: fn(&str),
 }
 
@@ -102,6 +104,7 @@ impl Dump {
             to,
             is_raw,
             is_damage_said: false,
+            is_waiting: false,
             say,
         })
     }
@@ -207,14 +210,13 @@ impl Dump {
     /// # Errors
     /// The sink is gone, or refuses for another reason than that it is full.
     pub fn flush(&mut self) -> Result<Flushed, DumpError> {
-        let mut was_full = false;
         loop {
             self.obey();
             let waited = match self.open_next().and_then(|()| self.write_part()) {
                 Ok(None) => break,
                 Ok(Some(waited)) => waited,
                 Err(error) if error.is_no_room() => {
-                    if !std::mem::replace(&mut was_full, true) {
+                    if !std::mem::replace(&mut self.is_waiting, true) {
                         self.say(&format!("{error}; waiting for room, from sequence {} on", self.next_seq()));
                     }
                     self.orders.wait(Some(LOOK_FOR_ROOM), None).map_err(DumpError::Wait)?
@@ -225,7 +227,7 @@ impl Dump {
                 return Ok(Flushed::OutOfTime);
             }
         }
-        if was_full {
+        if std::mem::take(&mut self.is_waiting) {
             self.say(&format!("{}: there is room again", self.to.display()));
         }
         Ok(Flushed::Done)

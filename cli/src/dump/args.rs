@@ -1,6 +1,7 @@
 //! The command line of `lapwing dump`.
 
 use crate::args::{Lines, RingArgs, format_parser, parse_age, parse_size};
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{ArgGroup, Args};
 use lapwing_reader_shim::{DumpOptions, Filter, Format, LevelRange, Rotation, Sync};
 use lapwing_ring::Bounds;
@@ -31,7 +32,7 @@ Examples:
   lapwing dump --to /dev/pts/3 --rate 11520 -n 0")]
 pub struct DumpArgs {
     /// A file, a terminal, a pipe or a character device
-    #[arg(long, value_name = "FILE|TTY")]
+    #[arg(long, value_name = "FILE|TTY", value_parser = PathBufValueParser::new().try_map(check_to))]
     to: PathBuf,
     /// No more than so many bytes a second
     #[arg(long, value_name = "BYTES", value_parser = parse_rate)]
@@ -120,6 +121,13 @@ impl FromStr for Fsync {
             "record" => Sync::Record,
             span => Sync::Every(parse_span(span).map_err(|_| "neither never, rotate, record nor a time like 5s")?),
         }))
+    }
+}
+
+fn check_to(path: PathBuf) -> Result<PathBuf, &'static str> {
+    match path.as_os_str().as_bytes() {
+        b"-" => Err("`lapwing tail -f` writes to standard output; ./- is a file of that name"),
+        _ => Ok(path),
     }
 }
 
