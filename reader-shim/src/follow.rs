@@ -1,8 +1,7 @@
 //! The walk along a ring that every reading command makes.
 
 use crate::loss::{Loss, LossKind};
-use crate::names::{Names, Who};
-use lapwing_ring::{Bounds, Gap, Read, ReadError, Reader, Record, Seek};
+use lapwing_ring::{Bounds, Gap, Names, Read, ReadError, Reader, Record, Who};
 use std::io;
 
 /// What a walk comes by.
@@ -57,25 +56,7 @@ impl Follow {
     /// The ring is damaged.
     pub fn start_at(&mut self, seq: u64) -> Result<(), ReadError> {
         self.loss = None;
-        self.names.ask = true;
-        // Writers introduce themselves on every page, but the one that opens a page does so in its second record there.
-        // So: from in front of the page to behind it.
-        let oldest = self.reader.bounds()?.oldest_seq;
-        let page = self.reader.identity().geometry.index_len() as u64;
-        let (from, to) = (seq.saturating_sub(page).max(oldest), seq.max(oldest).saturating_add(page));
-        self.reader.seek(Seek::Seq(from))?;
-        while self.reader.seq() < to {
-            match self.reader.next() {
-                Ok(Read::Record(record)) => self.names.learn(&record),
-                Ok(Read::NotYet { .. }) => break,
-                Ok(_) => {}
-                Err(ReadError::BadRecord { .. }) => {}
-                // To be said when the walk comes here.
-                Err(_) => break,
-            }
-        }
-        self.reader.seek(Seek::Seq(seq))?;
-        Ok(())
+        self.names.learn_around(&mut self.reader, seq)
     }
 
     /// The reader it walks with.
@@ -109,9 +90,7 @@ impl Follow {
     /// The ring is damaged, or what `each` said.
     #[inline]
     pub fn step(&mut self, each: impl FnMut(Item<'_>) -> io::Result<()>) -> Result<Progress, FollowError> {
-        if self.names.ask {
-            self.names.learn_table(&self.reader.stat()?.writers);
-        }
+        self.names.ask(&self.reader)?;
         if let Some(record) = self.reader.next_record() {
             return hand_on(&mut self.loss, &mut self.names, record, each);
         }
@@ -138,8 +117,7 @@ impl Follow {
                 return Ok(Progress::End);
             }
             Read::Lost(gap) => {
-                // Introductions were lost too.
-                self.names.ask = true;
+                self.names.lost();
                 (LossKind::Lost, gap)
             }
             Read::Abandoned(gap) => (LossKind::Abandoned, gap),

@@ -5,9 +5,8 @@
 use crate::digits;
 use crate::escape::{is_hidden, is_visible, plain_run, readable};
 use crate::loss::Loss;
-use crate::names::Who;
 use crate::wall_clock::WallClock;
-use lapwing_ring::{Field, Flags, Record, Value};
+use lapwing_ring::{Field, Flags, Record, Value, Who};
 use serde::Serialize;
 use std::io::{self, Write};
 

@@ -4,9 +4,8 @@ use crate::digits;
 use crate::escape::{is_visible, plain_run};
 use crate::json;
 use crate::loss::Loss;
-use crate::names::Who;
 use crate::wall_clock::WallClock;
-use lapwing_ring::{Record, Value};
+use lapwing_ring::{Record, Value, Who};
 use std::io::Write;
 
 /// Keys that a field of the writing program cannot take for itself; it is written `field.KEY` then.

@@ -116,6 +116,8 @@ mod map;
 #[cfg(not(all(test, loom)))]
 mod memory;
 #[cfg(not(all(test, loom)))]
+mod names;
+#[cfg(not(all(test, loom)))]
 mod private;
 #[cfg(not(all(test, loom)))]
 mod process;
@@ -163,6 +165,7 @@ pub use {
     last_words::{Kept, LastWords, WRITTEN},
     location::{Location, Purpose, RING_VARIABLE, SYSTEM_RING},
     map::{Access, Identity, identify_path},
+    names::{Names, Who},
     process::wiped_on_fork,
     stat::{Refused, Stat, WriterStat},
     unused::{Leftover, Unused},

@@ -1,6 +1,12 @@
 //! Who wrote a record. A process introduces itself once on every page of the ring, so a reader has to remember.
 
-use lapwing_ring::{Field, Fields, Flags, Record, WriterStat};
+#![forbid(unsafe_code)]
+
+use crate::error::ReadError;
+use crate::follow::Reader;
+use crate::reader::{Read, Seek};
+use crate::record::{Field, Fields, Flags, Record};
+use crate::stat::WriterStat;
 use std::collections::HashMap;
 
 /// The process behind a record, as far as it is known.
@@ -33,14 +39,14 @@ const REMEMBERED: usize = 1 << 16;
 const RECENT: usize = 64;
 
 /// What a reader has learned of the processes that write.
-pub(crate) struct Names {
+pub struct Names {
     known: Vec<Known>,
     /// Places in `known`.
     by_pid: HashMap<u32, usize>,
     /// The process met last of those whose pids have the same low bits, and its place.
     recent: [Option<(u32, usize)>; RECENT],
     /// A process was met that never introduced itself: its writer slot may tell.
-    pub(crate) ask: bool,
+    ask: bool,
 }
 
 impl Default for Names {
@@ -50,14 +56,15 @@ impl Default for Names {
 }
 
 impl Names {
-    /// Notes an introduction: the name and user that stand in front of a start time. Fields of the record's own come later.
+    /// Notes what `record` says of its writer. Every record that is read has to come by here, in order.
     #[inline(always)]
-    pub(crate) fn learn(&mut self, record: &Record<'_>) {
+    pub fn learn(&mut self, record: &Record<'_>) {
         if record.flags.contains(Flags::FIELDS) {
             self.learn_fields(record.pid, record.fields);
         }
     }
 
+    /// An introduction: the name and user that stand in front of a start time. Fields of the record's own come later.
     fn learn_fields(&mut self, pid: u32, fields: Fields<'_>) {
         if !fields.into_iter().any(|field| matches!(field, Field::Start(_))) {
             return;
@@ -75,8 +82,50 @@ impl Names {
         }
     }
 
-    /// Fills gaps from the ring's table of writers; what records said comes first.
-    pub(crate) fn learn_table(&mut self, writers: &[WriterStat]) {
+    /// Learns from the records around `seq`, and leaves `reader` in front of it. Counts of the reader start anew.
+    ///
+    /// # Errors
+    /// The ring is damaged.
+    pub fn learn_around(&mut self, reader: &mut Reader, seq: u64) -> Result<(), ReadError> {
+        self.ask = true;
+        // Writers introduce themselves on every page, but the one that opens a page does so in its second record there.
+        // So: from in front of the page to behind it.
+        let oldest = reader.bounds()?.oldest_seq;
+        let page = reader.identity().geometry.index_len() as u64;
+        let (from, to) = (seq.saturating_sub(page).max(oldest), seq.max(oldest).saturating_add(page));
+        reader.seek(Seek::Seq(from))?;
+        while reader.seq() < to {
+            match reader.next() {
+                Ok(Read::Record(record)) => self.learn(&record),
+                Ok(Read::NotYet { .. }) => break,
+                Ok(_) => {}
+                Err(ReadError::BadRecord { .. }) => {}
+                // To be said when the reader comes here.
+                Err(_) => break,
+            }
+        }
+        reader.seek(Seek::Seq(seq))?;
+        Ok(())
+    }
+
+    /// Records were lost, and introductions may have been among them.
+    pub fn lost(&mut self) {
+        self.ask = true;
+    }
+
+    /// Looks into the ring's table of writers, if there is something that only it may know. What records said comes first.
+    ///
+    /// # Errors
+    /// The ring is damaged.
+    #[inline]
+    pub fn ask(&mut self, reader: &Reader) -> Result<(), ReadError> {
+        if self.ask {
+            self.learn_table(&reader.stat()?.writers);
+        }
+        Ok(())
+    }
+
+    fn learn_table(&mut self, writers: &[WriterStat]) {
         for writer in writers {
             if self.find(writer.pid).is_none_or(|place| self.known[place].comm.is_empty()) {
                 self.remember(writer.pid, &writer.comm, Some(writer.uid));
@@ -120,7 +169,7 @@ impl Names {
 
     /// Who wrote `record`. What the record itself says comes before what its process said earlier.
     #[inline(always)]
-    pub(crate) fn who<'a>(&'a mut self, record: &Record<'a>) -> Who<'a> {
+    pub fn who<'a>(&'a mut self, record: &Record<'a>) -> Who<'a> {
         if !record.flags.contains(Flags::FIELDS)
             && let Some(place) = self.find(record.pid)
         {
@@ -156,7 +205,8 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lapwing_ring::{Level, Source};
+    use crate::level::Level;
+    use crate::record::Source;
 
     fn record(pid: u32) -> Record<'static> {
         Record {
