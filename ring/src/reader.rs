@@ -271,6 +271,10 @@ impl Cursor {
         let mut entry = page.load_entry(self.index);
         // What a private copy holds of a page stays good.
         if anew && ring.fetch.is_some() && entry.offset_in(self.epoch).is_none() {
+            // A page is much to copy, only to find that nothing came.
+            if ring.head().is_some_and(|head| head.epoch == self.epoch && head.count <= self.index) {
+                return Entry::Uncommitted;
+            }
             ring.look(Look::Page(self.epoch));
             entry = page.load_entry(self.index);
         }
