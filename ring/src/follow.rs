@@ -13,6 +13,7 @@ use crate::ring::Ring;
 use crate::stat::{Stat, stat};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One reader: its own place in a ring that it can only look at.
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 /// If somebody truncates the file, touching the mapping raises SIGBUS, as it does with every mapped file, unless
 /// [`guard_mappings`](crate::guard_mappings) makes that an error; [`Access::Copied`] needs no such thing.
 pub struct Reader {
-    pub(crate) map: Mapping,
+    pub(crate) map: Arc<Mapping>,
     identity: Identity,
     cursor: Cursor,
     buf: Vec<u64>,
@@ -36,7 +37,7 @@ pub struct Reader {
 const SHORT_PAUSES: u32 = 32;
 const SHORT_PAUSE: Duration = Duration::from_micros(1);
 /// The longest sleep, and so nearly the longest that a record can go unnoticed.
-const LONGEST_PAUSE: Duration = Duration::from_millis(6);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(6);
 
 impl Reader {
     /// Attaches to the ring at `path`, before sequence 0. The file is mapped if it belongs to us or to root; what somebody
@@ -61,7 +62,7 @@ impl Reader {
         let words = crate::layout::record_words(identity.geometry.max_body()) as usize;
         // Any length that a record's header can hold, so that no damaged one is cut short.
         let buf = vec![0; words.max(crate::layout::record_words(0x7fff) as usize)];
-        Ok(Self { map, identity, cursor: Cursor::at(0), buf, spin: false, idle: 0 })
+        Ok(Self { map: Arc::new(map), identity, cursor: Cursor::at(0), buf, spin: false, idle: 0 })
     }
 
     fn ring(&self) -> &Ring<'_> {
@@ -174,6 +175,31 @@ impl Reader {
     /// A reader that never pauses takes the line of the next record from its writer again and again, which costs the
     /// writer 10 to 20 times its own price; [`Reader::set_spin`] is for those who pay that for latency.
     pub fn pause(&mut self) {
+        self.pause_at_most(LONGEST_PAUSE);
+    }
+
+    /// Waits until there is something to read, `timeout` at most. True if there is: then [`Reader::next`] gives it, or the
+    /// loss of it. Wakes up as often as [`Reader::pause`] does; signals do not end it.
+    ///
+    /// # Errors
+    /// The ring is damaged.
+    pub fn wait(&mut self, timeout: Duration) -> Result<bool, ReadError> {
+        let since = Instant::now();
+        loop {
+            let found = self.cursor.peek(self.map.ring(), &mut self.buf);
+            if self.checked(found)? {
+                self.idle = 0;
+                return Ok(true);
+            }
+            let left = timeout.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            self.pause_at_most(left);
+        }
+    }
+
+    fn pause_at_most(&mut self, limit: Duration) {
         self.idle = self.idle.saturating_add(1);
         if self.spin || self.idle <= SHORT_PAUSES {
             let since = Instant::now();
@@ -187,7 +213,7 @@ impl Reader {
             }
         }
         let doublings = (self.idle - SHORT_PAUSES).min(16);
-        std::thread::sleep((SHORT_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE));
+        std::thread::sleep((SHORT_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE).min(limit));
     }
 
     /// Never sleep in [`Reader::pause`].
@@ -206,6 +232,11 @@ impl Reader {
     /// The sequence that comes next.
     pub fn seq(&self) -> u64 {
         self.cursor.seq()
+    }
+
+    /// The page and index it stands before.
+    pub(crate) fn place(&self) -> (u64, u32) {
+        self.cursor.place()
     }
 
     /// What this reader has passed since it was opened or last moved.
@@ -270,7 +301,9 @@ impl Reader {
     /// Chooses how payload is copied; for tests and benches.
     #[doc(hidden)]
     pub fn set_copy_body(&mut self, body: Body) {
-        self.map.set_modes(body, true);
+        if let Some(map) = Arc::get_mut(&mut self.map) {
+            map.set_modes(body, true);
+        }
     }
 }
 

@@ -125,6 +125,8 @@ mod process;
 mod stat;
 #[cfg(not(all(test, loom)))]
 mod unused;
+#[cfg(not(all(test, loom)))]
+mod watch;
 
 #[cfg(all(test, not(loom), not(miri)))]
 mod deaths;
@@ -169,4 +171,5 @@ pub use {
     process::wiped_on_fork,
     stat::{Refused, Stat, WriterStat},
     unused::{Leftover, Unused},
+    watch::Watch,
 };

@@ -5,6 +5,7 @@
 use crate::create::Create;
 use crate::error::Error;
 use crate::handle::{Log, Writer};
+use crate::map::Access;
 use crate::process::effective_uid;
 use std::env;
 use std::ffi::OsStr;
@@ -156,5 +157,14 @@ impl Location {
     pub fn open_reader(&self) -> Result<crate::Reader, Error> {
         self.check_folder(Purpose::Read)?;
         crate::Reader::open(&self.path)
+    }
+
+    /// As [`Location::open_reader`], but mapped or copied as `access` says.
+    ///
+    /// # Errors
+    /// As [`Location::open_reader`].
+    pub fn open_reader_with(&self, access: Access) -> Result<crate::Reader, Error> {
+        self.check_folder(Purpose::Read)?;
+        crate::Reader::open_with(&self.path, access)
     }
 }

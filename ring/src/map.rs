@@ -17,9 +17,11 @@ use crate::process::effective_uid;
 use crate::ring::{Look, Ring};
 use crate::sync::Atomic;
 use crate::unfinished::Unfinished;
-use crate::word::OwnerWord;
+use crate::word::{EntryWord, HeadWord, OwnerWord};
+use atomic::Ordering::Relaxed;
 use std::fs::File;
 use std::io::{self, Read};
+use std::mem::offset_of;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -152,6 +154,7 @@ pub(crate) struct Mapping {
     access: Access,
     locks: LockFile,
     alarm: Arc<Alarm>,
+    copy: Option<Arc<PrivateCopy>>,
     /// Its place among the guarded mappings.
     guarded: Option<usize>,
     #[allow(dead_code, reason = "owns what `ring` borrows")]
@@ -209,13 +212,14 @@ impl Mapping {
         };
         let memory = memory.map_err(|error| os_error(path, "map", error))?;
         let alarm = Arc::new(Alarm::new());
-        let fetch: Option<Arc<FetchFn>> = (access == Access::Copied).then(|| {
+        let copy = (access == Access::Copied).then(|| {
             // SAFETY: private memory of this length, looked at through the ring's atomics alone; it and the alarm go when
             // the `Mapping` goes, and the copy with them.
             let copy =
                 unsafe { PrivateCopy::new(file, geometry, identity.lines, memory.as_mut_ptr(), Arc::as_ptr(&alarm)) };
-            Arc::new(move |part| copy.fetch(part)) as Arc<FetchFn>
+            Arc::new(copy)
         });
+        let fetch = copy.clone().map(|copy| Arc::new(move |part| copy.fetch(part)) as Arc<FetchFn>);
         let locks = LockFile::new(path, (meta.dev(), meta.ino()), write);
         let liveness = Liveness {
             locks: Some(locks.clone()),
@@ -237,7 +241,7 @@ impl Mapping {
             Access::Mapped => crate::guard::enter(memory.as_mut_ptr() as usize, len, &alarm),
             Access::Copied => None,
         };
-        Ok(Self { ring, lines, path: path.to_owned(), access, locks, alarm, guarded, judge, fetch, memory })
+        Ok(Self { ring, lines, path: path.to_owned(), access, locks, alarm, copy, guarded, judge, fetch, memory })
     }
 
     /// The ring in this mapping. Of a mapping made for reading, only loads may be used.
@@ -270,6 +274,22 @@ impl Mapping {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// HEAD as it is now, also behind the back of a reader that copies.
+    pub(crate) fn head_now(&self) -> io::Result<HeadWord> {
+        match &self.copy {
+            Some(copy) => Ok(bytemuck::cast(copy.word(offset_of!(Header, head))?)),
+            None => Ok(self.ring.header.head.load(Relaxed)),
+        }
+    }
+
+    /// The index entry at `index` of the page of `epoch`, as [`Mapping::head_now`].
+    pub(crate) fn entry_now(&self, epoch: u64, index: u32) -> io::Result<EntryWord> {
+        match &self.copy {
+            Some(copy) => copy.entry(epoch, index),
+            None => Ok(self.ring.page(epoch).load_entry(index)),
+        }
     }
 
     /// Is this still the file of that path?

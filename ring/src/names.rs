@@ -113,7 +113,8 @@ impl Names {
         self.ask = true;
     }
 
-    /// Looks into the ring's table of writers, if there is something that only it may know. What records said comes first.
+    /// Looks into the ring's table of writers, if there is something that only it may know. What records said comes
+    /// first.
     ///
     /// # Errors
     /// The ring is damaged.

@@ -5,10 +5,12 @@
 use crate::layout::{Geometry, HEADER_LEN, LINE_HEADER_LEN, PAGE_HEADER_WORDS, SLOT_LEN};
 use crate::ring::Look;
 use crate::sync::{Atomic, fence_at};
+use crate::word::EntryWord;
 use atomic::Ordering::{Acquire, Relaxed};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 
 /// What went wrong with the file behind a ring, if anything: 0, or one of these in the low half.
 #[derive(Debug)]
@@ -56,6 +58,9 @@ impl Alarm {
     }
 }
 
+/// Bytes of a page's header.
+const HEADER: usize = PAGE_HEADER_WORDS * 8;
+
 /// A file, and memory of ours with room for all of it.
 pub(crate) struct PrivateCopy {
     file: File,
@@ -81,17 +86,29 @@ impl PrivateCopy {
         Self { file, geometry, lines, len: geometry.file_len(lines) as usize, memory, alarm }
     }
 
+    /// The word at `at` in the file, which is not copied.
+    pub(crate) fn word(&self, at: usize) -> io::Result<u64> {
+        let mut word = [0; 8];
+        self.file.read_exact_at(&mut word, at as u64)?;
+        Ok(u64::from_le_bytes(word))
+    }
+
+    /// The index entry at `index` of the page of `epoch` in the file, which is not copied.
+    pub(crate) fn entry(&self, epoch: u64, index: u32) -> io::Result<EntryWord> {
+        self.word(self.page_at(epoch) + HEADER + index as usize * 8).map(EntryWord::from_bits)
+    }
+
+    fn page_at(&self, epoch: u64) -> usize {
+        let offset = self.geometry.physical(epoch) as u64 * self.geometry.page_size();
+        (self.geometry.pages_offset() + offset) as usize
+    }
+
     pub(crate) fn fetch(&self, part: Look) {
-        const HEADER: usize = PAGE_HEADER_WORDS * 8;
-        let page_at = |epoch: u64| {
-            let offset = self.geometry.physical(epoch) as u64 * self.geometry.page_size();
-            (self.geometry.pages_offset() + offset) as usize
-        };
         match part {
             Look::Head => self.copy(std::mem::offset_of!(crate::layout::Header, head), 8),
-            Look::PageHeader(epoch) => self.copy(page_at(epoch), HEADER),
+            Look::PageHeader(epoch) => self.copy(self.page_at(epoch), HEADER),
             Look::Page(epoch) => {
-                let (page, index) = (page_at(epoch), self.geometry.index_len() as usize * 8);
+                let (page, index) = (self.page_at(epoch), self.geometry.index_len() as usize * 8);
                 self.copy(page + HEADER, index);
                 // Records after the entries that commit them, the epoch after both: as if each had been read alone.
                 fence_at("fetch:index", Acquire);

@@ -84,6 +84,7 @@ impl Default for Patience {
 const AHEAD: usize = 256;
 
 /// A reader's own place. Nothing in it is derived from bytes that were not validated.
+#[derive(Clone)]
 pub(crate) struct Cursor {
     /// The page it stands on; 0: on none, the next step is a jump to the oldest.
     epoch: u64,
@@ -99,6 +100,7 @@ pub(crate) struct Cursor {
 }
 
 /// A record in flight: since when we wait, and who could still commit it.
+#[derive(Clone)]
 struct Hole {
     seq: u64,
     since: u64,
@@ -166,6 +168,26 @@ impl Cursor {
         }
         ring.look(Look::Page(self.epoch));
         ring.page(self.epoch).load_entry(self.index).offset_in(self.epoch).is_some()
+    }
+
+    /// The page it stands on, 0 for none, and the place of the next record there.
+    #[cfg(not(all(test, loom)))]
+    pub(crate) fn place(&self) -> (u64, u32) {
+        (self.epoch, self.index)
+    }
+
+    /// Would [`Cursor::next`] give something? Then it stands as before; else it has come as far as `next` would.
+    #[cfg(not(all(test, loom)))]
+    pub(crate) fn peek(&mut self, ring: &Ring<'_>, buf: &mut [u64]) -> Result<bool, ReadError> {
+        let before = self.clone();
+        let entry = self.entry(ring, buf, true);
+        match self.next_from(ring, buf, entry) {
+            Ok(Read::NotYet { .. }) => return Ok(false),
+            Ok(_) | Err(ReadError::BadRecord { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        *self = before;
+        Ok(true)
     }
 
     /// The next record or gap; copies the record's words to `buf`, which has room for the largest.
