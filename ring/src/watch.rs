@@ -222,14 +222,14 @@ impl Shared {
             return Ok(Sight::Beyond);
         }
         let head = self.map.head_now()?;
-        if head.is_page(epoch) && head.count() <= index {
-            return Ok(Sight::Nothing);
-        }
-        if index >= self.map.ring().geometry.index_len() {
-            return Ok(Sight::Beyond);
-        }
-        let committed = self.map.entry_now(epoch, index)?.offset_in(epoch).is_some();
-        Ok(if committed { Sight::Committed } else { Sight::Beyond })
+        let last = self.map.ring().geometry.index_len() - 1;
+        // Also where HEAD says that nothing came: a file may have been cut short behind it.
+        let entry = self.map.entry_now(epoch, index.min(last))?;
+        Ok(match entry.offset_in(epoch) {
+            _ if head.is_page(epoch) && head.count() <= index => Sight::Nothing,
+            Some(_) if index <= last => Sight::Committed,
+            _ => Sight::Beyond,
+        })
     }
 }
 

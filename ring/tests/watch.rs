@@ -215,15 +215,19 @@ fn a_loss_and_a_death_are_something_to_read() {
 
 #[test]
 fn a_file_that_is_cut_short_wakes_its_reader() {
-    let folder = Folder::new("cut");
-    let path = ring(&folder);
-    let mut reader = Reader::open_with(&path, Access::Copied).unwrap();
-    reader.next().unwrap();
-    let watch = reader.watch().unwrap();
-    assert!(!readable(&watch, Duration::from_millis(20)));
-    File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
-    assert!(readable(&watch, SOON));
-    assert!(reader.next().is_err());
+    // To nothing, and to what has HEAD in it.
+    for len in [0, 4096] {
+        let folder = Folder::new(&format!("cut-{len}"));
+        let path = ring(&folder);
+        let mut reader = Reader::open_with(&path, Access::Copied).unwrap();
+        reader.next().unwrap();
+        let watch = reader.watch().unwrap();
+        assert!(!readable(&watch, Duration::from_millis(20)));
+        File::options().write(true).open(&path).unwrap().set_len(len).unwrap();
+        assert!(readable(&watch, SOON));
+        assert!(reader.next().is_err());
+        assert!(reader.wait(SOON).is_err());
+    }
 }
 
 #[test]
