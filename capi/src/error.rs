@@ -2,7 +2,7 @@
 #![allow(non_camel_case_types, reason = "names of the header")]
 #![allow(unsafe_code)]
 
-use lapwing_ring::{AppendError, Error};
+use lapwing_ring::{AppendError, Error, ReadError};
 use libc::{c_char, c_int};
 use std::ffi::CStr;
 
@@ -12,7 +12,7 @@ use std::ffi::CStr;
 pub enum lapwing_error {
     /// Done.
     LAPWING_OK = 0,
-    /// An argument is NULL that may not be, or no level, or longer than it may be.
+    /// An argument is NULL that may not be, or out of bounds.
     LAPWING_E_INVALID = -1,
     /// The record is longer than this ring's records can be; nothing of it was appended.
     LAPWING_E_TOO_LARGE = -2,
@@ -55,7 +55,7 @@ use lapwing_error::*;
 /// Every code with its text, in order.
 const TEXTS: [(lapwing_error, &CStr); 19] = [
     (LAPWING_OK, c"done"),
-    (LAPWING_E_INVALID, c"an argument is NULL that may not be, or no level, or too long"),
+    (LAPWING_E_INVALID, c"an argument is NULL that may not be, or out of bounds"),
     (LAPWING_E_TOO_LARGE, c"the record is longer than this ring's records can be"),
     (LAPWING_E_TOO_MANY_WRITERS, c"every writer slot of the ring is in use"),
     (LAPWING_E_ALL_PAGES_PINNED, c"every page of the ring is held by a writer that stopped in the middle of a record"),
@@ -65,7 +65,7 @@ const TEXTS: [(lapwing_error, &CStr); 19] = [
     (LAPWING_E_NOT_A_RING, c"not a ring"),
     (LAPWING_E_TRUNCATED, c"the ring's file is cut short"),
     (LAPWING_E_VERSION, c"the ring has another version of the format"),
-    (LAPWING_E_PERMISSION, c"no permission to write to the ring"),
+    (LAPWING_E_PERMISSION, c"no permission for the ring"),
     (LAPWING_E_NO_SPACE, c"no space for the ring"),
     (LAPWING_E_OTHER_BOOT, c"the ring was made before this host was last started, and can only be read"),
     (LAPWING_E_COPIED, c"the file is a copy of a ring, and can only be read"),
@@ -102,6 +102,17 @@ impl From<AppendError> for lapwing_error {
             AppendError::AllPagesPinned { .. } => LAPWING_E_ALL_PAGES_PINNED,
             AppendError::PoolBusy { .. } => LAPWING_E_BUSY,
             AppendError::Damaged => LAPWING_E_DAMAGED,
+            _ => LAPWING_E_INTERNAL,
+        }
+    }
+}
+
+impl From<ReadError> for lapwing_error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Damaged { .. } | ReadError::BadRecord { .. } => LAPWING_E_DAMAGED,
+            ReadError::Truncated { .. } => LAPWING_E_TRUNCATED,
+            ReadError::Unreadable { .. } => LAPWING_E_OS,
             _ => LAPWING_E_INTERNAL,
         }
     }

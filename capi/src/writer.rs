@@ -2,6 +2,7 @@
 #![allow(non_camel_case_types, reason = "names of the header")]
 #![allow(unsafe_code)]
 
+use crate::argument::{code, put, put_text, text};
 use crate::error::lapwing_error::{self, *};
 use crate::level::level;
 use crate::thread::lapwing_prepare_thread;
@@ -9,7 +10,7 @@ use lapwing_ring::{Draft, Field, Flags, Location, Log, Purpose};
 use lapwing_writer_shim::calm::apart;
 use lapwing_writer_shim::lines::{limit_beside, pieces};
 use libc::{c_char, c_int, c_void, iovec};
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -101,7 +102,7 @@ pub unsafe extern "C" fn lapwing_writer_write(
         let data = unsafe { bytes(data, size) }?;
         let number = log.append(self::level(level)?, data)?;
         // SAFETY: NULL or room for a number, says the caller.
-        unsafe { put_seq(seq, number) };
+        unsafe { put(seq, number) };
         Ok(())
     })
 }
@@ -139,7 +140,7 @@ pub unsafe extern "C" fn lapwing_writer_writev(
         }
         let number = log.append_slices(&Draft::new(self::level(level)?), &payload[..count])?;
         // SAFETY: NULL or room for a number, says the caller.
-        unsafe { put_seq(seq, number) };
+        unsafe { put(seq, number) };
         Ok(())
     })
 }
@@ -183,7 +184,7 @@ pub unsafe extern "C" fn lapwing_writer_text(
             }
         });
         // SAFETY: NULL or room for a number, says the caller.
-        unsafe { put_seq(seq, result?) };
+        unsafe { put(seq, result?) };
         Ok(())
     })
 }
@@ -248,11 +249,6 @@ fn appended(body: impl FnOnce() -> Result<(), lapwing_error>) -> c_int {
     code(catch_unwind(AssertUnwindSafe(body)).ok())
 }
 
-#[inline(always)]
-fn code(result: Option<Result<(), lapwing_error>>) -> c_int {
-    result.unwrap_or(Err(LAPWING_E_INTERNAL)).err().unwrap_or(LAPWING_OK) as c_int
-}
-
 /// # Safety
 /// `writer` is NULL, or open for `'a`.
 #[inline(always)]
@@ -272,38 +268,4 @@ unsafe fn bytes<'a>(data: *const c_void, size: usize) -> Result<&'a [u8], lapwin
         // SAFETY: the caller's; not NULL, not too long, and bytes have no alignment.
         _ => Ok(unsafe { std::slice::from_raw_parts(data.cast(), size) }),
     }
-}
-
-/// # Safety
-/// `text` is NULL, or a text that ends in a zero and does not change for `'a`.
-unsafe fn text<'a>(text: *const c_char) -> Option<&'a [u8]> {
-    // SAFETY: the caller's, and not NULL here.
-    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
-}
-
-/// # Safety
-/// `seq` is NULL or has room for a number.
-#[inline(always)]
-unsafe fn put_seq(seq: *mut u64, value: u64) {
-    if !seq.is_null() {
-        // SAFETY: the caller's, and not NULL here.
-        unsafe { seq.write(value) };
-    }
-}
-
-/// Copies as many whole characters of `text` as fit with a zero behind them.
-///
-/// # Safety
-/// `to` is NULL or has room for `size` bytes.
-unsafe fn put_text(to: *mut c_char, size: usize, text: &str) {
-    if to.is_null() || size == 0 {
-        return;
-    }
-    let len = text.floor_char_boundary(size - 1);
-    // SAFETY: `len` is less than `size`, so the caller's room suffices; a text of ours is no memory of the caller's.
-    unsafe { to.copy_from_nonoverlapping(text.as_ptr().cast(), len) };
-    // SAFETY: as above.
-    let end = unsafe { to.add(len) };
-    // SAFETY: as above.
-    unsafe { end.write(0) };
 }

@@ -34,6 +34,59 @@ fn the_header_is_cpp() {
     }
 }
 
+#[test]
+fn the_structs_have_no_padding_that_the_header_does_not_show() {
+    let folder = Installed::without_library();
+    let source = folder.path("only.c");
+    fs::write(&source, "#include <lapwing.h>\n").unwrap();
+    let check = |compiler: &str, standard: &str, language: &str, header: &Path| {
+        let mut command = Command::new(compiler);
+        command.args([standard, "-x", language, "-fsyntax-only", "-Wpadded", "-I"]).arg(header);
+        command.args(STRICT).arg(&source).output().unwrap()
+    };
+    let languages = [("cc", "-std=c11", "c"), ("c++", "-std=c++17", "c++")];
+    for (compiler, standard, language) in languages.into_iter().filter(|(compiler, ..)| found(compiler)) {
+        let output = check(compiler, standard, language, Path::new(CAPI));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+        // A field that becomes longer, another order, a field more: each is noticed by the header itself.
+        let header = fs::read_to_string(Path::new(CAPI).join("lapwing.h")).unwrap();
+        let changes = [
+            ("  uint16_t flags;", "  uint32_t flags;"),
+            ("  uint32_t pid;", "  uint32_t tid_;"),
+            ("  uint64_t rolled_out;", "  uint64_t rolled_out, more;"),
+            ("  uint32_t kind;", "  uint64_t kind;"),
+            ("  uint64_t stalled;", "  uint64_t stalled, more;"),
+        ];
+        for (from, to) in changes {
+            assert_eq!(header.matches(from).count(), 1, "{from}");
+            fs::write(folder.path("lapwing.h"), header.replace(from, to)).unwrap();
+            let output = check(compiler, standard, language, &folder.path(""));
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(
+                !output.status.success() && (said.contains("assert") || said.contains("no member")),
+                "{to}: {said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_header_asserts_the_place_of_every_field() {
+    let header = fs::read_to_string(Path::new(CAPI).join("lapwing.h")).unwrap();
+    for name in ["lapwing_record_t", "lapwing_gap_t", "lapwing_counts_t"] {
+        let (_, body) = header.split_once(&format!("typedef struct {name} {{\n")).unwrap();
+        let (body, _) = body.split_once("\n}").unwrap();
+        let fields: Vec<_> =
+            body.lines().filter_map(|line| line.strip_suffix(';')?.rsplit([' ', '*']).next()).collect();
+        assert!(fields.len() >= 4, "{fields:?}");
+        for field in fields {
+            assert!(header.contains(&format!("LAPWING_ASSERT(offsetof({name}, {field}) == ")), "{name}.{field}");
+        }
+        assert!(header.contains(&format!("LAPWING_ASSERT(sizeof({name}) == ")));
+    }
+}
+
 /// The functions that the header declares.
 fn declared() -> BTreeSet<String> {
     let header = fs::read_to_string(Path::new(CAPI).join("lapwing.h")).unwrap();
@@ -66,7 +119,7 @@ fn the_shared_library_needs_the_c_library_and_the_loader_at_most() {
 }
 
 #[test]
-fn the_book_names_every_function_and_says_of_each_whether_it_is_signal_safe() {
+fn the_book_names_every_function_and_says_of_each_for_which_threads_and_signals_it_is() {
     let header = fs::read_to_string(Path::new(CAPI).join("lapwing.h")).unwrap();
     // A function's documentation stands in front of it.
     let in_header: BTreeSet<_> = declared()
@@ -76,13 +129,20 @@ fn the_book_names_every_function_and_says_of_each_whether_it_is_signal_safe() {
             let (_, documentation) = before.rsplit_once("/**").unwrap();
             let safe = !documentation.contains("not signal-safe");
             assert!(!safe || documentation.contains("signal-safe"), "{name}");
-            (name, safe)
+            let (any, one) = (documentation.contains("Any thread"), documentation.contains("One thread at a time"));
+            assert!(any != one && documentation.contains("fork"), "{name}");
+            (name, if any { "any" } else { "one" }, safe)
         })
         .collect();
     let book = fs::read_to_string(Path::new(CAPI).join("../docs/C.md")).unwrap();
     let rows = book.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
-    let in_book: BTreeSet<_> =
-        rows.map(|row| (row.split('`').next().unwrap().to_owned(), row.ends_with("| yes"))).collect();
+    let in_book: BTreeSet<_> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.split(" | ").collect();
+            assert_eq!(cells.len(), 5, "{row}");
+            (cells[0].trim_end_matches('`').to_owned(), cells[2], cells[4] == "yes")
+        })
+        .collect();
     assert_eq!(in_book, in_header);
 }
 
