@@ -7,8 +7,8 @@ import os
 import sys
 import threading
 
-import lapwing_logging
-from lapwing_logging import LapwingError, LapwingHandler
+import lapwing
+from lapwing import LapwingError, LapwingHandler
 
 ring = sys.argv[1]
 
