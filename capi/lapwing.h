@@ -174,7 +174,7 @@ typedef enum lapwing_access {
    */
   LAPWING_COPIED = 0,
   /**
-   * It maps the file: three times as fast. Who cuts the file short ends this process by SIGBUS.
+   * It maps the file, which is faster. Who cuts the file short ends this process by SIGBUS.
    */
   LAPWING_MAPPED = 1,
 } lapwing_access;

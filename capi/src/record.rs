@@ -22,7 +22,7 @@ pub enum lapwing_read {
 pub enum lapwing_access {
     /// It copies what it looks at out of the file. Whatever is done to the file meanwhile, the worst is an error.
     LAPWING_COPIED = 0,
-    /// It maps the file: three times as fast. Who cuts the file short ends this process by SIGBUS.
+    /// It maps the file, which is faster. Who cuts the file short ends this process by SIGBUS.
     LAPWING_MAPPED = 1,
 }
 
