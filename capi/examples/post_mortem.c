@@ -78,7 +78,7 @@ int main(int argc, char **argv)
     uint64_t oldest = 0, next = 0;
     int code = lapwing_reader_bounds(reader, &oldest, &next);
     if (code == LAPWING_OK)
-        printf("sequences %" PRIu64 " to %" PRIu64 " are there\n", oldest, next);
+        printf("the oldest is %" PRIu64 ", the next would be %" PRIu64 "\n", oldest, next);
 
     while (code >= 0) {
         lapwing_record_t record;

@@ -175,7 +175,7 @@ fn post_mortem_says_what_came_last_from_each() {
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<_> = text.lines().collect();
     let oldest = Reader::open(&copy).unwrap().bounds().unwrap().oldest_seq;
-    assert_eq!(lines[0], format!("sequences {oldest} to 3003 are there"));
+    assert_eq!(lines[0], format!("the oldest is {oldest}, the next would be 3003"));
     assert_eq!(lines[1], "record 3000: its writer died while it wrote");
     let us = std::process::id();
     assert!(lines[2].ends_with(&format!("[{us}]: {} records, the last, 3001: record 3001", 3001 - oldest)), "{text}");

@@ -185,7 +185,7 @@ fn waiting_ends_with_a_record_or_with_time() {
     let reader = Open::copied(&path);
     let since = Instant::now();
     assert_eq!((reader.wait(0), reader.wait(100)), (0, 0));
-    assert!((100..3000).contains(&since.elapsed().as_millis()));
+    assert!((100..20_000).contains(&since.elapsed().as_millis()));
     let writer = {
         let path = path.clone();
         std::thread::spawn(move || {

@@ -270,7 +270,7 @@ fn waiting_gives_nothing_away() {
         let mut reader = Reader::open_with(&path, access).unwrap();
         let since = Instant::now();
         assert_eq!(reader.wait(Duration::from_millis(50)), Ok(false));
-        assert!((50..5000).contains(&since.elapsed().as_millis()), "{:?}", since.elapsed());
+        assert!((50..20_000).contains(&since.elapsed().as_millis()), "{:?}", since.elapsed());
         assert_eq!(reader.wait(Duration::ZERO), Ok(false));
 
         writer.append(Level::INFO, b"one").unwrap();

@@ -158,7 +158,7 @@ impl Open {
                 }
                 Found::NotYet if self.seq() == self.bounds().1 => break,
                 Found::NotYet => {
-                    assert_eq!(self.wait(5000), 1);
+                    assert_eq!(self.wait(20_000), 1);
                     continue;
                 }
                 Found::Error(code) => panic!("{code}"),
