@@ -4,6 +4,7 @@ use crate::dump::DumpArgs;
 use crate::pages::PagesArgs;
 use crate::pump::{ExecArgs, PumpArgs};
 use crate::run::RunArgs;
+use crate::save::SaveArgs;
 use crate::stat::StatArgs;
 use crate::top::TopArgs;
 use clap::builder::PossibleValuesParser;
@@ -63,6 +64,7 @@ pub enum Command {
     Create(CreateArgs),
     Rm(RmArgs),
     Check(CheckArgs),
+    Save(SaveArgs),
     Ls(LsArgs),
     Gc(GcArgs),
     Doctor(DoctorArgs),

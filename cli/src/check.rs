@@ -51,6 +51,8 @@ struct Report {
     damaged: Option<u64>,
     uncommitted: Vec<Run>,
     writable: bool,
+    #[serde(skip)]
+    is_saved: bool,
     notes: Vec<&'static str>,
 }
 
@@ -88,7 +90,10 @@ impl Report {
         let run = |run: &Uncommitted| Run { first: run.gap.first, last: run.gap.last(), in_flight: run.in_flight };
         let identity = checked.identity.as_ref();
         let mut notes = Vec::new();
-        if identity.is_some_and(|identity| identity.copied) {
+        let is_saved = identity.is_some_and(|identity| identity.saved_ns.is_some());
+        if is_saved {
+            notes.push("this is a saved ring: it can be read, and not written to");
+        } else if identity.is_some_and(|identity| identity.copied) {
             notes.push("this is a copy of a ring: it can be read, and not written to");
         }
         if identity.is_some_and(|identity| identity.is_of_another_boot()) {
@@ -106,6 +111,7 @@ impl Report {
             damaged: tally.map(|tally| tally.damaged),
             uncommitted: checked.uncommitted.iter().map(run).collect(),
             writable: notes.is_empty() && checked.found == 0,
+            is_saved,
             notes,
         }
     }
@@ -127,7 +133,9 @@ impl Report {
             line(format_args!("and {} more", self.found - listed));
         }
         for Run { first, last, in_flight } in &self.uncommitted {
-            let why = if *in_flight {
+            let why = if self.is_saved {
+                "abandoned, stalled or lost when the ring was saved; `lapwing tail` says which"
+            } else if *in_flight {
                 "in flight, its writer is not known to be dead"
             } else {
                 "abandoned by a writer that died"

@@ -52,6 +52,10 @@ pub enum Failure {
     Group { name: String },
     #[error("{}: cannot be listed: {source}", path.display())]
     Folder { path: PathBuf, source: io::Error },
+    #[error("{}: is a link, no file, or a ring in use, which --force does not replace", path.display())]
+    NotReplaced { path: PathBuf },
+    #[error("standard output is a terminal, and a ring is no text; name a file, or redirect it")]
+    ToTerminal,
     #[error("{}: cannot be removed: {source}", path.display())]
     Remove { path: PathBuf, source: io::Error },
 }
@@ -78,7 +82,7 @@ impl Failure {
             Self::Read { .. } | Self::Truncated { .. } | Self::Bridge(BridgeError::Read(_)) => DAMAGED,
             Self::Refused { last: AppendError::Damaged, .. } => DAMAGED,
             Self::Bridge(BridgeError::Refused(AppendError::Damaged)) => DAMAGED,
-            Self::Geometry(_) => USAGE,
+            Self::Geometry(_) | Self::ToTerminal => USAGE,
             _ => ERROR,
         }
     }

@@ -84,6 +84,9 @@ fn fate(ring: &FoundRing, is_default: bool, args: &GcArgs) -> Result<Fate, Error
         RingState::Broken => return kept("damaged; `lapwing check` says how, `lapwing rm` removes it".to_owned()),
         RingState::Closed => return kept("we may not look into it".to_owned()),
     };
+    if stat.identity.saved_ns.is_some() {
+        return kept("it was saved, for somebody to read".to_owned());
+    }
     let why = match reason(stat, last_ns, is_default, args.older_than) {
         Ok(why) => why,
         Err(why) => return kept(why),

@@ -26,9 +26,10 @@ pub fn append(reader: &Reader) {
 pub fn say_left(reader: &Reader) {
     for words in reader.last_words().unwrap_or_default() {
         let (comm, text) = (String::from_utf8_lossy(&words.comm), String::from_utf8_lossy(&words.text));
-        say(format_args!(
-            "{comm}[{}] died before it had finished a line, which is not in the log yet: {text}",
-            words.pid
-        ));
+        let why = match words.alive {
+            false => "died before it had finished a line, which is not in the log yet",
+            true => "had not finished a line when the ring was saved, which is not in the log",
+        };
+        say(format_args!("{comm}[{}] {why}: {text}", words.pid));
     }
 }

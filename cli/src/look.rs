@@ -12,11 +12,13 @@ pub enum Standing {
     Ok,
     Copy,
     OtherBoot,
+    Saved,
 }
 
 impl Standing {
     pub fn of(identity: &Identity) -> Self {
         match identity {
+            identity if identity.saved_ns.is_some() => Self::Saved,
             identity if identity.is_of_another_boot() => Self::OtherBoot,
             identity if identity.copied => Self::Copy,
             _ => Self::Ok,
@@ -29,6 +31,7 @@ impl Standing {
             Self::Ok => "ok",
             Self::Copy => "copy",
             Self::OtherBoot => "another boot",
+            Self::Saved => "saved",
         }
     }
 }

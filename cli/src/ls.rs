@@ -72,6 +72,7 @@ impl Row {
         let mut path = Vec::new();
         push_escaped(&mut path, ring.path.as_os_str().as_encoded_bytes());
         let (stat, state) = match &ring.state {
+            RingState::Sound { stat, .. } if stat.identity.saved_ns.is_some() => (Some(stat), "saved"),
             RingState::Sound { stat, .. } if stat.identity.is_of_another_boot() => (Some(stat), "another boot"),
             RingState::Sound { stat, .. } if stat.identity.copied => (Some(stat), "copy"),
             RingState::Sound { stat, .. } => (Some(stat), "ok"),

@@ -18,6 +18,7 @@ mod pages;
 mod pump;
 mod quantity;
 mod run;
+mod save;
 mod stat;
 mod tail;
 mod top;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Create(args) => create::create(&args),
         Command::Rm(args) => create::remove(&args),
         Command::Check(args) => check::run(&args),
+        Command::Save(args) => save::save(&args),
         Command::Ls(args) => ls::ls(&args),
         Command::Gc(args) => gc::gc(&args),
         Command::Doctor(args) => doctor::doctor(&args),

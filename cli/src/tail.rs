@@ -86,6 +86,11 @@ fn show(args: &TailArgs, location: &Location, follow: &mut Follow, output: &mut 
     if !args.follow {
         return Ok(());
     }
+    if follow.reader().identity().saved_ns.is_some() {
+        output.out.flush()?;
+        say("this is a saved ring: nothing more will come");
+        return Ok(());
+    }
     // Whatever is overwritten from here on was there to be read.
     output.overwritten_counts = true;
     let mut watch = Watch::new(location);

@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 /// The contract, in its order. docs/WATCH.md says what each is.
-const KEYS: &str = "path ring_id boot_id created state clock ns_per_tick size page_size pages used fill slots file_len \
+const KEYS: &str = "path ring_id boot_id created saved state clock ns_per_tick size page_size pages used fill slots file_len \
                     max_body access oldest_seq newest_seq next_seq held oldest_time newest_time span_s rate horizon_s \
                     refused last_words writers";
 const RATE_KEYS: &str = "seconds records_per_s bytes_per_s";

@@ -47,6 +47,9 @@ fn read_and_write(ring: &Ring, access: Access) {
         assert!(bounds.oldest_seq <= bounds.next_seq);
     }
     let _ = reader.stat();
+    if let Ok(snapshot) = reader.snapshot(|_, _| {}) {
+        snapshot.write(&mut std::io::sink(), |_, _| {}).expect("a sink takes everything");
+    }
     if let Ok(mut writer) = Writer::open(&ring.path) {
         for i in 0..8 {
             let _ = writer.append(Level::INFO, &vec![b'q'; i * 230]);

@@ -184,6 +184,8 @@ struct Look {
     tally: Option<Tally>,
     /// HEAD, when the look began.
     head: u64,
+    /// The ring was saved.
+    saved: bool,
     /// Runs without a verdict, the number of their page, and where on it they begin.
     holes: Vec<(Gap, u64, u32)>,
     /// The slots that announce a page.

@@ -84,25 +84,9 @@ impl Create {
         if path.symlink_metadata().is_ok() {
             return Err(Error::Exists { path: path.to_owned() });
         }
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let unnamed = OpenOptions::new().read(true).write(true).custom_flags(libc::O_TMPFILE).mode(0o600).open(folder);
-        let (file, temporary) = match unnamed {
-            Ok(file) => (file, None),
-            // A file system without unnamed files: a name of our own, that goes away in every case.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => {
-                let (file, name) = Temporary::open(path)?;
-                (file, Some(name))
-            }
-            Err(error) => return Err(folder_error(folder, path, error)),
-        };
-        self.fill(&file, path, geometry)?;
-        // By descriptor, also where there is a temporary name: somebody could have put another file there.
-        let linked = link(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())), path);
-        drop(temporary);
-        linked
+        let new = NewFile::open(path)?;
+        self.fill(&new.file, path, geometry)?;
+        new.link(path)
     }
 
     fn fill(&self, file: &File, path: &Path, geometry: Geometry) -> Result<(), Error> {
@@ -158,6 +142,53 @@ impl Create {
     }
 }
 
+/// A file without a name yet, or with one that goes away in every case.
+pub(crate) struct NewFile {
+    pub(crate) file: File,
+    temporary: Option<Temporary>,
+}
+
+impl NewFile {
+    /// One that can get the name `path`, for our user alone.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let unnamed = OpenOptions::new().read(true).write(true).custom_flags(libc::O_TMPFILE).mode(0o600).open(folder);
+        match unnamed {
+            Ok(file) => Ok(Self { file, temporary: None }),
+            // A file system without unnamed files: a name of our own.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => {
+                let (file, temporary) = Temporary::open(path)?;
+                Ok(Self { file, temporary: Some(temporary) })
+            }
+            Err(error) => Err(folder_error(folder, path, error)),
+        }
+    }
+
+    /// Gives it the name `path`, unless there is something.
+    pub(crate) fn link(&self, path: &Path) -> Result<(), Error> {
+        // By descriptor, also where there is a temporary name: somebody could have put another file there.
+        link(Path::new(&format!("/proc/self/fd/{}", self.file.as_raw_fd())), path)
+    }
+
+    /// Gives it the name `path`, in place of whatever file has it.
+    pub(crate) fn replace(self, path: &Path) -> Result<(), Error> {
+        let temporary = match self.temporary {
+            Some(temporary) => temporary,
+            None => {
+                let name = Temporary::name(path)?;
+                // Who clears up behind killed creators leaves it alone. Without locks here, so does he.
+                let _ = self.file.lock_shared();
+                self.link(&name)?;
+                Temporary(name)
+            }
+        };
+        std::fs::rename(&temporary.0, path).map_err(|error| os_error(path, "replace", error))
+    }
+}
+
 /// How the extension of a temporary name begins; 16 hexadecimal digits follow.
 pub(crate) const TEMPORARY: &str = "lapwing-new-";
 
@@ -165,9 +196,14 @@ pub(crate) const TEMPORARY: &str = "lapwing-new-";
 struct Temporary(PathBuf);
 
 impl Temporary {
-    fn open(path: &Path) -> Result<(File, Self), Error> {
+    /// A name beside `path` that nothing has.
+    fn name(path: &Path) -> Result<PathBuf, Error> {
         let random = random().map_err(|error| os_error(path, "read /dev/urandom", error))?;
-        let name = path.with_added_extension(format!("{TEMPORARY}{:016x}", random[0]));
+        Ok(path.with_added_extension(format!("{TEMPORARY}{:016x}", random[0])))
+    }
+
+    fn open(path: &Path) -> Result<(File, Self), Error> {
+        let name = Self::name(path)?;
         let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).custom_flags(flags).mode(0o600).open(&name);
@@ -212,11 +248,7 @@ fn link(from: &Path, to: &Path) -> Result<(), Error> {
 
 /// Allocates every byte, so that a full file system is an error here and not a SIGBUS in some writer later.
 fn allocate(file: &File, path: &Path, len: u64) -> Result<(), Error> {
-    // Beyond this limit the kernel would not only refuse, but kill us by SIGXFSZ.
-    let limit = file_size_limit();
-    if len > limit {
-        return Err(Error::FileSizeLimit { path: path.to_owned(), needed: len, limit });
-    }
+    may_have(path, len)?;
     loop {
         // SAFETY: an open descriptor and two numbers.
         match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, len as libc::off_t) } {
@@ -228,6 +260,15 @@ fn allocate(file: &File, path: &Path, len: u64) -> Result<(), Error> {
             code => return Err(os_error(path, "allocate", io::Error::from_raw_os_error(code))),
         }
     }
+}
+
+/// May we make a file of `len` bytes? Beyond the limit the kernel would not only refuse, but kill us by SIGXFSZ.
+pub(crate) fn may_have(path: &Path, len: u64) -> Result<(), Error> {
+    let limit = file_size_limit();
+    if len > limit {
+        return Err(Error::FileSizeLimit { path: path.to_owned(), needed: len, limit });
+    }
+    Ok(())
 }
 
 fn file_size_limit() -> u64 {

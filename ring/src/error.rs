@@ -100,6 +100,9 @@ pub enum Error {
     /// The file was copied from a ring, so its writers are elsewhere and nobody may write to it; it can still be read.
     #[allow(missing_docs)]
     Copied { path: PathBuf },
+    /// The file was saved out of a ring, so nobody may write to it; it can be read.
+    #[allow(missing_docs)]
+    Saved { path: PathBuf },
     /// The folder of the default ring is not ours alone.
     #[allow(missing_docs)]
     UnsafeFolder { path: PathBuf, mode: u32, owner: u32, uid: u32 },
@@ -166,6 +169,11 @@ impl fmt::Display for Error {
             Self::Copied { path } => write!(
                 f,
                 "{}: is a copy of a ring, or was moved here from another file system: it can be read, and not written to; make a ring with `lapwing create`",
+                path.display()
+            ),
+            Self::Saved { path } => write!(
+                f,
+                "{}: is a saved ring: it can be read, and not written to; make a ring with `lapwing create`",
                 path.display()
             ),
             Self::UnsafeFolder { path, mode, owner, uid } => write!(

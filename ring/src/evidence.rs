@@ -22,36 +22,58 @@ pub enum Life {
 /// is a proof. Source: docs/PROTOCOL.md, "Who is alive".
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
+#[repr(u8)]
 pub enum Evidence {
     /// The owner held a lock on the ring's file for as long as its memory lasts, and nobody holds it now.
-    LockReleased,
+    LockReleased = 1,
     /// No process of our pid namespace, which is the owner's, has its pid.
-    NoSuchProcess,
+    NoSuchProcess = 2,
     /// A process with another start time has its pid.
-    PidReused,
+    PidReused = 3,
     /// It ended, with all its threads, and its parent has not asked for its exit status yet.
-    Exited,
+    Exited = 4,
     /// It is this process, or was: the slot was claimed before the last exec.
-    ReplacedByExec,
+    ReplacedByExec = 5,
     /// The ring is of another boot of this host, or of another host.
-    OtherBoot,
+    OtherBoot = 6,
     /// Somebody holds the lock that the owner took.
-    LockHeld,
+    LockHeld = 7,
     /// The process is there, started when the owner did.
-    Running,
+    Running = 8,
     /// The first thread ended, others go on.
-    LeaderExited,
+    LeaderExited = 9,
     /// The owner's pid means nothing in our pid or time namespace.
-    OtherNamespace,
+    OtherNamespace = 10,
     /// The owner could not find out its own namespaces, or we cannot find out ours.
-    NamespaceUnknown,
+    NamespaceUnknown = 11,
     /// The /proc that we see, if any, is not that of our pid namespace.
-    ForeignProc,
+    ForeignProc = 12,
     /// The kernel does not say.
-    NotTold,
+    NotTold = 13,
 }
 
 impl Evidence {
+    const ALL: [Self; 13] = [
+        Self::LockReleased,
+        Self::NoSuchProcess,
+        Self::PidReused,
+        Self::Exited,
+        Self::ReplacedByExec,
+        Self::OtherBoot,
+        Self::LockHeld,
+        Self::Running,
+        Self::LeaderExited,
+        Self::OtherNamespace,
+        Self::NamespaceUnknown,
+        Self::ForeignProc,
+        Self::NotTold,
+    ];
+
+    /// What a saved ring has stored by its number; what it has not is not told.
+    pub(crate) fn from_number(number: u64) -> Self {
+        Self::ALL.into_iter().find(|evidence| *evidence as u64 == number).unwrap_or(Self::NotTold)
+    }
+
     /// What it proves.
     pub const fn life(self) -> Life {
         match self {

@@ -229,6 +229,10 @@ impl Reader {
         self.cursor.patience = Patience { scan_after, give_up_after };
     }
 
+    pub(crate) fn patience(&self) -> Patience {
+        self.cursor.patience
+    }
+
     /// The sequence that comes next.
     pub fn seq(&self) -> u64 {
         self.cursor.seq()

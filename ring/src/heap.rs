@@ -39,7 +39,8 @@ impl HeapRing {
             created: word(0),
             file: std::array::from_fn(|_| word(0)),
             line_count: word(0),
-            reserved_a: [0; 14],
+            saved: word(0),
+            reserved_a: [0; 13],
             refused: std::array::from_fn(|_| word(0)),
             reserved_b: [0; 12],
             slots_high: word(0),
@@ -58,7 +59,8 @@ impl HeapRing {
             attached: word(0),
             uid: word(0),
             start: word(0),
-            reserved: [0; 7],
+            evidence: word(0),
+            reserved: [0; 6],
         });
         let first = geometry.physical(first_epoch) * geometry.page_words();
         let words = geometry.page_words() * geometry.page_count() as usize;
@@ -83,6 +85,7 @@ impl HeapRing {
             ticking: true,
             judge,
             fetch: None,
+            saved: false,
         }
     }
 }

@@ -60,6 +60,8 @@ pub struct LastWords {
     pub real_ns: i64,
     /// Any bytes.
     pub text: Vec<u8>,
+    /// It had not died when the ring was saved. Only in a saved ring.
+    pub alive: bool,
 }
 
 impl Log {
@@ -199,6 +201,7 @@ impl Reader {
             source: left.source,
             real_ns: ring.clock.convert(left.ticks, offsets).1,
             text: left.text,
+            alive: left.alive && self.identity().saved_ns.is_some(),
         });
         let mut words: Vec<_> = words.collect();
         words.sort_by_key(|words| words.real_ns);

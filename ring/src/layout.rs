@@ -62,7 +62,9 @@ pub(crate) struct Header {
     pub(crate) file: [Atomic<u64>; 2],
     /// Unfinished lines that there is room for behind the pages.
     pub(crate) line_count: Atomic<u64>,
-    pub(crate) reserved_a: [u64; 14],
+    /// When this was saved out of a ring; 0 in every ring that was made as one.
+    pub(crate) saved: Atomic<u64>,
+    pub(crate) reserved_a: [u64; 13],
     pub(crate) refused: [Atomic<u64>; REFUSALS],
     pub(crate) reserved_b: [u64; 12],
     pub(crate) slots_high: Atomic<u64>,
@@ -89,7 +91,9 @@ pub(crate) struct Slot {
     pub(crate) uid: Atomic<u64>,
     /// When the owner's process started, clock ticks since boot.
     pub(crate) start: Atomic<u64>,
-    pub(crate) reserved: [u64; 7],
+    /// In a saved ring, what was known of the owner's life when it was saved.
+    pub(crate) evidence: Atomic<u64>,
+    pub(crate) reserved: [u64; 6],
 }
 
 /// An unfinished line: whose it is, and what its record will need beside the text.
@@ -127,6 +131,7 @@ const _: () = {
     assert!(offset_of!(Header, created) == 112);
     assert!(offset_of!(Header, file) == 120);
     assert!(offset_of!(Header, line_count) == 136);
+    assert!(offset_of!(Header, saved) == 144);
     assert!(offset_of!(Header, refused) == 256);
     assert!(offset_of!(Header, slots_high) == 384);
     assert!(offset_of!(Header, namespaces) == 512);
@@ -139,6 +144,7 @@ const _: () = {
     assert!(offset_of!(Slot, attached) == 48);
     assert!(offset_of!(Slot, uid) == 56);
     assert!(offset_of!(Slot, start) == 64);
+    assert!(offset_of!(Slot, evidence) == 72);
     assert!(size_of::<LineHeader>() == LINE_HEADER_LEN && align_of::<LineHeader>() == 8);
     assert!(offset_of!(LineHeader, holder) == 0);
     assert!(offset_of!(LineHeader, who) == 8);

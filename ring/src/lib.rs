@@ -122,6 +122,8 @@ mod private;
 #[cfg(not(all(test, loom)))]
 mod process;
 #[cfg(not(all(test, loom)))]
+mod snapshot;
+#[cfg(not(all(test, loom)))]
 mod stat;
 #[cfg(not(all(test, loom)))]
 mod unused;
@@ -169,6 +171,7 @@ pub use {
     map::{Access, Identity, identify_path},
     names::{Names, Who},
     process::wiped_on_fork,
+    snapshot::Snapshot,
     stat::{Refused, Stat, WriterStat},
     unused::{Leftover, Unused},
     watch::Watch,

@@ -55,6 +55,9 @@ pub struct Identity {
     pub copied: bool,
     /// It is for certain the file that was made as a ring: no other was born at that nanosecond.
     pub(crate) original: bool,
+    /// When it was saved out of a ring ([`Snapshot`](crate::Snapshot)), nanoseconds of the Unix epoch. `None`: it was made as a
+    /// ring. What was saved is a copy.
+    pub saved_ns: Option<u64>,
 }
 
 impl Identity {
@@ -65,7 +68,7 @@ impl Identity {
 }
 
 /// Bytes of the header that say something once and for all.
-const STATED: usize = std::mem::offset_of!(Header, line_count) + 8;
+const STATED: usize = std::mem::offset_of!(Header, saved) + 8;
 
 /// Reads the header into private memory and checks it against the file's real length.
 pub(crate) fn identify(file: &File, path: &Path, meta: &std::fs::Metadata) -> Result<Identity, Error> {
@@ -111,7 +114,8 @@ pub(crate) fn identify(file: &File, path: &Path, meta: &std::fs::Metadata) -> Re
     let clock = clock.ok_or_else(|| Error::BadClock { path: path.to_owned(), kind: word(96) })?;
     let differs = |(stored, found): (u64, u64)| stored != 0 && found != 0 && stored != found;
     let born = born(meta);
-    let copied = [word(120), word(128)].into_iter().zip(born).any(differs);
+    let saved_ns = Some(word(144)).filter(|&saved| saved != 0);
+    let copied = saved_ns.is_some() || [word(120), word(128)].into_iter().zip(born).any(differs);
     Ok(Identity {
         ring_id: [word(64), word(72)],
         boot_id: [word(80), word(88)],
@@ -121,6 +125,7 @@ pub(crate) fn identify(file: &File, path: &Path, meta: &std::fs::Metadata) -> Re
         lines,
         copied,
         original: !copied && word(128) != 0 && word(128) == born[1],
+        saved_ns,
     })
 }
 
@@ -183,6 +188,9 @@ impl Mapping {
     pub(crate) fn open_to_write(path: &Path) -> Result<(Self, Identity), Error> {
         let (file, meta) = open_to_use(path, true)?;
         let identity = identify(&file, path, &meta)?;
+        if identity.saved_ns.is_some() {
+            return Err(Error::Saved { path: path.to_owned() });
+        }
         if identity.copied {
             return Err(Error::Copied { path: path.to_owned() });
         }
@@ -235,6 +243,7 @@ impl Mapping {
         ring.judge = unsafe { &*Arc::as_ptr(&judge) };
         // SAFETY: as above.
         ring.fetch = fetch.as_ref().map(|fetch| unsafe { &*Arc::as_ptr(fetch) });
+        ring.saved = identity.saved_ns.is_some();
         // SAFETY: the same mapping, which is as long as this many lines need.
         let lines = unsafe { view_lines(memory.as_mut_ptr(), geometry, identity.lines) };
         let guarded = match access {
@@ -367,5 +376,5 @@ pub(crate) unsafe fn view<'m>(base: *mut u8, geometry: Geometry, clock: Clock) -
     let pages = unsafe { std::slice::from_raw_parts(pages_at, words) };
     debug_assert!(PAGE_HEADER_WORDS < geometry.page_words());
     let judge = &|header: &Header, slot, owner| Liveness::WITHOUT_FILE.judge(header, slot, owner);
-    Ring { header, slots, pages, geometry, clock, body: Body::BEST, ticking: true, judge, fetch: None }
+    Ring { header, slots, pages, geometry, clock, body: Body::BEST, ticking: true, judge, fetch: None, saved: false }
 }

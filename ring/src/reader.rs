@@ -8,7 +8,7 @@ use crate::layout::record_words;
 use crate::record::{Meta, Record, split_body};
 use crate::ring::{Look, RETRIES, Ring, TrustedPage};
 use crate::sync::fence_at;
-use crate::word::AnnounceWord;
+use crate::word::{AnnounceWord, LeftOut};
 use atomic::Ordering::{Acquire, Relaxed};
 
 /// What a reader finds at its place. Every sequence comes out as exactly one of record, lost, abandoned and stalled.
@@ -338,6 +338,7 @@ impl Cursor {
             Uncommitted::InFlight if self.index >= ring.geometry.index_len() => {
                 Err(self.damaged("a page holds more records than its index"))
             }
+            Uncommitted::InFlight if ring.saved => Ok(self.left_out(ring)),
             Uncommitted::InFlight => self.in_flight(ring),
         }
     }
@@ -412,6 +413,19 @@ impl Cursor {
         Ok(Uncommitted::Again)
     }
 
+    /// A saved ring says what became of a record that is not in it.
+    fn left_out(&mut self, ring: &Ring<'_>) -> Step {
+        let gap = Gap { first: self.seq, count: 1 };
+        Step::Found(match LeftOut::of(ring.page(self.epoch).load_entry(self.index)) {
+            LeftOut::Abandoned => Found::Abandoned(gap),
+            LeftOut::Stalled => Found::Stalled(gap),
+            LeftOut::Lost => {
+                self.pass();
+                Found::Lost(gap)
+            }
+        })
+    }
+
     /// Rule 3: a record in flight, or a hole that nobody will ever fill.
     fn in_flight(&mut self, ring: &Ring<'_>) -> Result<Step, ReadError> {
         let waiting = Ok(Step::Found(Found::NotYet { in_flight: true }));
@@ -428,18 +442,8 @@ impl Cursor {
         // The count was read before (read:head); now everybody who is inside this page could be the one.
         let epoch = self.epoch;
         ring.look(Look::Writers);
-        let suspects = hole.suspects.get_or_insert_with(|| {
-            let used = (ring.header.slots_high.load(Relaxed) as usize).min(ring.slots.len());
-            let announced = ring.slots[..used].iter().map(|slot| slot.announce.load(Relaxed));
-            announced.enumerate().filter(|(_, word)| word.is_page(epoch)).collect()
-        });
-        suspects.retain(|&(i, word)| {
-            let slot = &ring.slots[i];
-            slot.announce.load(Relaxed) == word && {
-                let owner = slot.owner.load(Relaxed);
-                !owner.is_free() && !ring.judge(i, owner).is_dead()
-            }
-        });
+        let suspects = hole.suspects.get_or_insert_with(|| ring.inside(epoch));
+        suspects.retain(|&(slot, word)| ring.may_be_inside(slot, word));
         let alive = !suspects.is_empty();
         if alive {
             let lag = ring.head().map_or(0, |head| head.epoch.saturating_sub(epoch));

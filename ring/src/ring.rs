@@ -5,10 +5,10 @@
 
 use crate::clock::Clock;
 use crate::copy::Body;
-use crate::evidence::Verdict;
+use crate::evidence::{Evidence, Verdict};
 use crate::layout::{Geometry, Header, PAGE_HEADER_WORDS, Slot};
 use crate::sync::{Atomic, fence_at};
-use crate::word::{EntryWord, HeadWord, OwnerWord};
+use crate::word::{AnnounceWord, EntryWord, HeadWord, OwnerWord};
 use atomic::Ordering::{self, Acquire, Relaxed};
 
 /// Tells the [`Verdict`] on an owner of a slot of this ring. Costs system calls; never called on the fast path.
@@ -27,6 +27,8 @@ pub(crate) struct Ring<'m> {
     pub(crate) judge: Judge<'m>,
     /// Of a reader that does not map the file: copies what it is about to look at.
     pub(crate) fetch: Option<Fetch<'m>>,
+    /// Nobody will ever store to it, and it says itself what became of records and writers.
+    pub(crate) saved: bool,
 }
 
 /// A part of the ring that a reader is about to look at.
@@ -83,6 +85,10 @@ impl<'m> Page<'m> {
 
     pub(crate) fn store_entry(self, i: u32, entry: EntryWord, order: Ordering) {
         self.words[PAGE_HEADER_WORDS + i as usize].store(entry.to_bits(), order);
+    }
+
+    pub(crate) fn index(self) -> &'m [Atomic<u64>] {
+        &self.words[PAGE_HEADER_WORDS..PAGE_HEADER_WORDS + self.index_len as usize]
     }
 
     /// The data region; offsets in index entries count its words.
@@ -190,7 +196,26 @@ impl<'m> Ring<'m> {
     }
 
     pub(crate) fn judge(&self, slot: usize, owner: OwnerWord) -> Verdict {
-        (self.judge)(self.header, slot, owner)
+        match self.slots.get(slot) {
+            Some(slot) if self.saved => Evidence::from_number(slot.evidence.load(Relaxed)).into(),
+            _ => (self.judge)(self.header, slot, owner),
+        }
+    }
+
+    /// Those who announce the page of `epoch`, each by slot and announcement.
+    pub(crate) fn inside(&self, epoch: u64) -> Vec<(usize, AnnounceWord)> {
+        let used = (self.header.slots_high.load(Relaxed) as usize).min(self.slots.len());
+        let announced = self.slots[..used].iter().map(|slot| slot.announce.load(Relaxed));
+        announced.enumerate().filter(|(_, word)| word.is_page(epoch)).collect()
+    }
+
+    /// Is who announced `word` in that slot not known to have left it?
+    pub(crate) fn may_be_inside(&self, slot: usize, word: AnnounceWord) -> bool {
+        let words = &self.slots[slot];
+        words.announce.load(Relaxed) == word && {
+            let owner = words.owner.load(Relaxed);
+            !owner.is_free() && !self.judge(slot, owner).is_dead()
+        }
     }
 }
 

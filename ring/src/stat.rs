@@ -8,6 +8,7 @@ use crate::layout::Geometry;
 use crate::map::{Identity, Mapping};
 use crate::reader::Bounds;
 use crate::ring::{Look, Ring};
+use crate::word::OwnerWord;
 use atomic::Ordering::Relaxed;
 
 /// Why records never entered the ring, in records.
@@ -79,8 +80,34 @@ pub(crate) fn stat(map: &Mapping, identity: Identity) -> Result<Stat, ReadError>
     let ring = map.ring();
     ring.look(Look::Writers);
     let bounds = ring.bounds().ok_or(ReadError::Damaged { seq: 0, what: "no page of the ring can be read" })?;
+    let writers = owned(ring).map(|(i, owner, evidence)| {
+        let slot = &ring.slots[i];
+        let name = slot.name();
+        WriterStat {
+            slot: i,
+            pid: owner.pid(),
+            uid: slot.uid.load(Relaxed) as u32,
+            comm: name.split(|&byte| byte == 0).next().unwrap_or_default().to_vec(),
+            records: slot.records.load(Relaxed),
+            bytes: slot.bytes.load(Relaxed),
+            attached_ns: slot.attached.load(Relaxed),
+            evidence,
+            appending: !slot.announce.load(Relaxed).is_idle(),
+        }
+    });
+    let [too_large, too_many_writers, all_pages_pinned, damaged] =
+        std::array::from_fn(|i| ring.header.refused[i].load(Relaxed));
+    let refused = Refused { too_large, too_many_writers, all_pages_pinned, damaged };
+    let writers = writers.collect();
+    let left = map.lines().left(ring, identity.copied);
+    let last_words = left.iter().filter(|left| !left.alive || identity.saved_ns.is_none()).count();
+    Ok(Stat { identity, bounds, used: used(ring, &identity.geometry), refused, writers, last_words })
+}
+
+/// The slots that somebody owns, each with its owner and what is known of his life. `Look::Writers` comes before.
+pub(crate) fn owned(ring: &Ring<'_>) -> impl Iterator<Item = (usize, OwnerWord, Evidence)> {
     let slots = (ring.header.slots_high.load(Relaxed) as usize).min(ring.slots.len());
-    let writers = ring.slots[..slots].iter().enumerate().filter_map(|(i, slot)| {
+    ring.slots[..slots].iter().enumerate().filter_map(|(i, slot)| {
         let owner = slot.owner.load(Relaxed);
         let mut evidence = (!owner.is_free()).then(|| ring.judge(i, owner).evidence)?;
         if evidence.life() == Life::Dead {
@@ -88,27 +115,8 @@ pub(crate) fn stat(map: &Mapping, identity: Identity) -> Result<Stat, ReadError>
             ring.look(Look::Writers);
             evidence = ring.judge(i, owner).evidence;
         }
-        (slot.owner.load(Relaxed) == owner).then(|| {
-            let name = slot.name();
-            WriterStat {
-                slot: i,
-                pid: owner.pid(),
-                uid: slot.uid.load(Relaxed) as u32,
-                comm: name.split(|&byte| byte == 0).next().unwrap_or_default().to_vec(),
-                records: slot.records.load(Relaxed),
-                bytes: slot.bytes.load(Relaxed),
-                attached_ns: slot.attached.load(Relaxed),
-                evidence,
-                appending: !slot.announce.load(Relaxed).is_idle(),
-            }
-        })
-    });
-    let [too_large, too_many_writers, all_pages_pinned, damaged] =
-        std::array::from_fn(|i| ring.header.refused[i].load(Relaxed));
-    let refused = Refused { too_large, too_many_writers, all_pages_pinned, damaged };
-    let writers = writers.collect();
-    let last_words = map.lines().left(ring, identity.copied).len();
-    Ok(Stat { identity, bounds, used: used(ring, &identity.geometry), refused, writers, last_words })
+        (slot.owner.load(Relaxed) == owner).then_some((i, owner, evidence))
+    })
 }
 
 fn used(ring: &Ring<'_>, geometry: &Geometry) -> u64 {

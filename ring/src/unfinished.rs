@@ -29,7 +29,7 @@ pub(crate) struct Holder(u64);
 impl Holder {
     pub(crate) const NOBODY: Self = Self(0);
     /// Nobody's, and not free: no owner of slot 0 has such a pid.
-    const GONE: Self = Self(1);
+    pub(crate) const GONE: Self = Self(1);
     const SLOT: u32 = 54;
     const PID: u32 = 32;
     const IMAGE: u32 = 24;
@@ -64,7 +64,7 @@ impl Holder {
         verdict.is_dead().then_some(Some(verdict))
     }
 
-    fn owns(self, owner: OwnerWord) -> bool {
+    pub(crate) fn owns(self, owner: OwnerWord) -> bool {
         !owner.is_free() && Self::new(self.slot(), owner) == self
     }
 }
@@ -86,6 +86,21 @@ pub(crate) struct Left {
     pub(crate) source: Source,
     pub(crate) ticks: u64,
     pub(crate) text: Vec<u8>,
+    /// Its holder is not known to be dead. Only where those of everybody were asked for.
+    pub(crate) alive: bool,
+}
+
+/// A line at its place.
+pub(crate) struct Placed {
+    pub(crate) place: usize,
+    stand: Stand,
+    pub(crate) left: Left,
+}
+
+impl Placed {
+    pub(crate) fn holder(&self) -> Holder {
+        self.stand.holder
+    }
 }
 
 /// How a line stands. The same again means that nothing was done to it, for nobody adds to a line twice at one time.
@@ -197,6 +212,11 @@ impl<'m> Unfinished<'m> {
     /// Lines of those who are gone, for who only reads. Each may be taken meanwhile by somebody who appends it. `all`: of
     /// everybody, where nobody will go on.
     pub(crate) fn left(&self, ring: &Ring<'_>, all: bool) -> Vec<Left> {
+        self.placed(ring, all).into_iter().map(|placed| placed.left).collect()
+    }
+
+    /// As [`Unfinished::left`], with the places.
+    pub(crate) fn placed(&self, ring: &Ring<'_>, all: bool) -> Vec<Placed> {
         // How the lines stand comes first and last, the writers' table and the texts in between: also where each look is a
         // copy. Who begins a line meanwhile, adds to it or ends it changes how it stands.
         ring.look(Look::LineHeaders);
@@ -206,16 +226,24 @@ impl<'m> Unfinished<'m> {
             return Vec::new();
         }
         ring.look(Look::Writers);
-        held.retain(|(_, stand)| all || stand.holder.gone(ring).is_some());
+        let mut held: Vec<_> =
+            held.into_iter().map(|(i, stand)| (i, stand, stand.holder.gone(ring).is_none())).collect();
+        held.retain(|&(.., alive)| all || !alive);
         if held.is_empty() {
             return Vec::new();
         }
         ring.look(Look::Lines);
-        let mut left: Vec<_> = held.into_iter().filter_map(|(i, stand)| Some((i, stand, self.load(i)?))).collect();
+        let load = |(i, stand, alive)| Some(Placed { place: i, stand, left: Left { alive, ..self.load(i)? } });
+        let mut placed: Vec<_> = held.into_iter().filter_map(load).collect();
         fence_at("line:look", Acquire);
         ring.look(Look::LineHeaders);
-        left.retain(|(i, stand, _)| self.stand(*i) == *stand);
-        left.into_iter().map(|(.., left)| left).collect()
+        placed.retain(|placed| self.stand(placed.place) == placed.stand);
+        placed
+    }
+
+    /// Does the line still stand as it did? In a ring that is copied, `Look::LineHeaders` comes before.
+    pub(crate) fn stands(&self, placed: &Placed) -> bool {
+        self.stand(placed.place) == placed.stand
     }
 
     fn stand(&self, i: usize) -> Stand {
@@ -271,6 +299,7 @@ impl<'m> Unfinished<'m> {
             source: Source::from_number(source).unwrap_or(Source::Api),
             ticks: header.ticks.load(Relaxed),
             text,
+            alive: false,
         })
     }
 }

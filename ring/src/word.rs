@@ -123,6 +123,35 @@ impl EntryWord {
     }
 }
 
+/// Why a saved ring does not have a record: what its index has instead of an entry. No page has the epoch 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u64)]
+pub(crate) enum LeftOut {
+    /// Its writer had died.
+    Abandoned = 1,
+    /// Its writer had stopped.
+    Stalled = 2,
+    /// It was damaged, or overwritten before it was known what became of it.
+    Lost = 3,
+}
+
+impl LeftOut {
+    /// What `entry`, which commits nothing, says.
+    pub(crate) const fn of(entry: EntryWord) -> Self {
+        match entry.0 {
+            2 => Self::Stalled,
+            3 => Self::Lost,
+            _ => Self::Abandoned,
+        }
+    }
+
+    /// Is `entry` one that only a saved ring has?
+    #[cfg(not(all(test, loom)))]
+    pub(crate) const fn is(entry: EntryWord) -> bool {
+        matches!(entry.0, 1..=3)
+    }
+}
+
 /// What a writer says it is inside of: one page, or nothing. The counter tells "still there" from "there again".
 ///
 /// Never take an identity, an offset or a length from an announcement: the loser of a compare-exchange announces too.

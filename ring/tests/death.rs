@@ -131,6 +131,49 @@ fn a_writer_that_dies_in_an_append_costs_its_record_alone() {
 }
 
 #[test]
+fn a_snapshot_says_for_ever_which_record_was_abandoned_and_which_stalled() {
+    let ring = TestRing::new("saved");
+    let file = PathBuf::from(format!("{}.file", ring.0.display()));
+    let mut writer = Writer::open(&ring.0).unwrap();
+    let mut append = |seq| assert_eq!(writer.append(Level::INFO, &[b'm'; 100]), Ok(seq));
+    append(0);
+    // The stopped writer first: while it is inside the page, nobody can tell which of the two is its own.
+    let dies = |ring: &TestRing| assert!(!start("die", &ring.0).wait().unwrap().success());
+    dies(&ring);
+    append(2);
+    for seq in 3..300 {
+        append(seq);
+    }
+    let child = start("stop", &ring.0);
+    let pid = child.id() as libc::pid_t;
+    let reader = Reader::open(&ring.0).unwrap();
+    wait_for("the stop", || {
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") T "))
+    });
+    append(301);
+    let mut impatient = Reader::open(&ring.0).unwrap();
+    impatient.set_patience(Duration::from_millis(20));
+    let snapshot = impatient.snapshot(|_, _| {}).unwrap();
+    let _ = std::fs::remove_file(&file);
+    snapshot.save(&file, false, |_, _| {}).unwrap();
+    // SAFETY: our own child, stopped.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGCONT) }, 0);
+    assert!(child.wait_with_output().unwrap().status.success());
+    let late = reader.snapshot(|_, _| {}).unwrap();
+    let mut saved = Reader::open(&file).unwrap();
+    // Whatever becomes of the writers later, and however patient a reader is.
+    saved.set_patience(Duration::from_secs(3600));
+    let (records, abandoned, stalled) = read_all(&mut saved);
+    assert_eq!((abandoned, stalled), (vec![1], vec![300]));
+    assert_eq!(records, (0..302).filter(|seq| ![1, 300].contains(seq)).collect::<Vec<_>>());
+    let inside: Vec<_> = saved.stat().unwrap().writers.into_iter().filter(|w| w.appending).collect();
+    assert!(inside.iter().any(|w| w.pid == pid as u32 && w.is_alive()), "alive and inside an append: {inside:?}");
+    assert_eq!(lapwing_ring::check(&file).unwrap().found, 0);
+    assert_eq!((late.counts().stalled, late.bounds().next_seq), (0, 302), "what is committed late is a record");
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
 fn a_writer_stopped_in_an_append_is_stepped_over_and_its_late_commit_harms_nobody() {
     let ring = TestRing::new("stops");
     let mut writer = Writer::open(&ring.0).unwrap();

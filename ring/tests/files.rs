@@ -175,6 +175,16 @@ fn a_full_file_system_is_told_before_anything_is_there() {
     while filler.write_all(&[1; 4096]).is_ok() {}
     assert!(matches!(small().create(&folder.join("second")), Err(Error::NoSpace { free: 0, .. })));
     assert_eq!(left(), 2);
+    // Nor does a snapshot, neither under a new name nor in place of a file.
+    fs::write(folder.join("old"), b"").unwrap();
+    let snapshot = Reader::open(&folder.join("small")).unwrap().snapshot(|_, _| {}).unwrap();
+    for (name, replace) in [("saved", false), ("saved", true), ("old", true)] {
+        let saved = snapshot.save(&folder.join(name), replace, |_, _| {});
+        let kind = |error: &std::io::Error| error.kind() == std::io::ErrorKind::StorageFull;
+        assert!(matches!(&saved, Err(Error::Os { source, .. }) if kind(source)), "{saved:?}");
+    }
+    assert_eq!((left(), fs::read(folder.join("old")).unwrap()), (3, vec![]));
+    fs::remove_file(folder.join("old")).unwrap();
     // A ring that exists has all its space: it is written from end to end on the full file system.
     let mut writer = Writer::open(&folder.join("small")).unwrap();
     for _ in 0..2000 {

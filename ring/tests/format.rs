@@ -40,7 +40,8 @@ fn table(section: &str, columns: &[&str]) -> Vec<Vec<String>> {
 }
 
 /// The first cells of heading rows.
-const HEADINGS: [&str; 9] = ["constant", "offset", "word", "size", "bits", "flag", "source", "level", "kind"];
+const HEADINGS: [&str; 11] =
+    ["constant", "offset", "word", "size", "bits", "flag", "source", "level", "kind", "entry", "evidence"];
 const OFFSETS: [&str; 4] = ["offset", "bytes", "name", "meaning"];
 const BITS: [&str; 3] = ["bits", "name", "meaning"];
 
@@ -320,7 +321,7 @@ fn records_lie_where_the_format_says() {
     assert!((now - 60_000_000_000..=now).contains(&slot_at("attached")));
     assert_eq!(slot_at("uid"), fs::metadata("/proc/self").unwrap().uid() as u64);
     assert_eq!(slot_at("start"), start);
-    assert!(bytes.is_zero(4096 + 72, 4096 + 128) && bytes.is_zero(4096 + 128, g.pages_offset()));
+    assert!(bytes.is_zero(4096 + slot["evidence"].0, 4096 + 128) && bytes.is_zero(4096 + 128, g.pages_offset()));
 
     // Index, then records, one behind the other.
     let [entry] = &all_bits("Page")[..] else { panic!("one bit table") };
@@ -587,4 +588,71 @@ fn what_is_no_ring_is_a_typed_error() {
     fs::write(&path, with("head", u64::MAX)).unwrap();
     assert!(Reader::open(&path).unwrap().next().is_err());
     assert_eq!(Writer::open(&path).unwrap().append(Level::INFO, b"x"), Err(AppendError::Damaged));
+}
+
+#[test]
+fn a_saved_ring_is_the_documented_one() {
+    let folder = Folder::new("saved");
+    let (ring, path) = (folder.join("ring"), folder.join("saved"));
+    small().create(&ring).unwrap();
+    let mut writer = Writer::open(&ring).unwrap();
+    // Over the ring's end, so that its pages have greater numbers than it has pages.
+    for _ in 0..2000 {
+        writer.append(Level::INFO, b"a record of thirty-two bytes....").unwrap();
+    }
+    Reader::open(&ring).unwrap().snapshot(|_, _| {}).unwrap().save(&path, false, |_, _| {}).unwrap();
+    let (live, saved) = (Bytes::of(&ring), Bytes::of(&path));
+    let (header, slot, page) = (offsets("Header"), offsets("Writer slot"), offsets("Page"));
+    for (name, &(at, len)) in &header {
+        let range = at as usize..(at + len) as usize;
+        let same = live.0[range.clone()] == saved.0[range];
+        assert_eq!(same, !["file", "saved", "head"].contains(&name.as_str()), "{name}");
+    }
+    assert_eq!([0, 8].map(|word| saved.u64(header["file"].0 + word)), [u64::MAX; 2]);
+    let g = identify_path(&path).unwrap().geometry;
+    let [head] = &all_bits("HEAD")[..] else { panic!("one bit table") };
+    let word = saved.u64(header["head"].0);
+    let pages = field(word, head["page tag"]);
+    assert!(
+        field(word, head["closed"]) == 0 && (1..=16).contains(&pages) && field(live.u64(1024), head["page tag"]) > 16
+    );
+    for number in 1..=pages {
+        let at = g.pages_offset() + number % 16 * g.page_size();
+        assert_eq!(saved.u64(at + page["epoch"].0), number);
+    }
+    // The numbers of what is missing, in place of the entry of the oldest record.
+    let entry = g.pages_offset() + g.page_size() + 64;
+    let reads = |number: u64| {
+        let mut bytes = saved.0.clone();
+        bytes[entry as usize..][..8].copy_from_slice(&number.to_le_bytes());
+        fs::write(&path, bytes).unwrap();
+        let mut reader = Reader::open(&path).unwrap();
+        reader.seek(lapwing_ring::Seek::Oldest).unwrap();
+        match reader.next().unwrap() {
+            Read::Abandoned(gap) => ("abandoned", gap.count),
+            Read::Stalled(gap) => ("stalled", gap.count),
+            Read::Lost(gap) => ("lost", gap.count),
+            read => panic!("{read:?}"),
+        }
+    };
+    let rows = table("Saved ring", &["entry", "meaning"]);
+    assert_eq!(rows.len(), 3);
+    for row in rows {
+        let kind = row[1].split(':').next().unwrap();
+        assert_eq!(reads(number(&row[0])), (kind, 1));
+        assert_eq!(lapwing_ring::check(&path).unwrap().found, 0);
+    }
+    // The numbers of what is known of a writer.
+    let rows = table("Saved ring", &["evidence", "life", "meaning"]);
+    assert_eq!(rows.len(), 13);
+    for row in rows {
+        let mut bytes = saved.0.clone();
+        bytes[4096 + slot["evidence"].0 as usize..][..8].copy_from_slice(&number(&row[0]).to_le_bytes());
+        fs::write(&path, bytes).unwrap();
+        let evidence = Reader::open(&path).unwrap().stat().unwrap().writers[0].evidence;
+        assert_eq!(
+            (format!("{:?}", evidence.life()).to_lowercase(), evidence.to_string()),
+            (row[1].clone(), row[2].clone())
+        );
+    }
 }

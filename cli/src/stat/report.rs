@@ -14,7 +14,9 @@ pub struct Report {
     pub ring_id: String,
     pub boot_id: String,
     pub created: String,
-    /// `ok`, or `copy` or `another boot`, where nobody can write any more.
+    /// When it was saved out of a ring.
+    pub saved: Option<String>,
+    /// `ok`, or `copy`, `another boot` or `saved`, where nobody can write any more.
     pub state: &'static str,
     pub clock: &'static str,
     pub ns_per_tick: f64,
@@ -145,6 +147,7 @@ impl Report {
             ring_id: hex(identity.ring_id),
             boot_id: hex(identity.boot_id),
             created: rfc3339_utc(identity.created_ns as i64),
+            saved: identity.saved_ns.map(|ns| rfc3339_utc(ns as i64)),
             state: look.standing.name(),
             clock,
             ns_per_tick: identity.clock.ns_per_tick() as f64 / (1u64 << 32) as f64,

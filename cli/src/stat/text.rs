@@ -16,6 +16,9 @@ pub fn report(report: &Report, readers: Option<&[(u32, String)]>) -> String {
     line("ring", report.path.clone());
     line("id", report.ring_id.clone());
     line("created", report.created.clone());
+    if let Some(saved) = &report.saved {
+        line("saved", format!("{saved}; what follows is of that moment"));
+    }
     if report.state != "ok" {
         line("state", format!("{}: nobody can write to it", report.state));
     }
@@ -37,7 +40,10 @@ pub fn report(report: &Report, readers: Option<&[(u32, String)]>) -> String {
     let causes = causes.map(|(cause, count)| format!("{cause} {count}")).join(", ");
     line("refused", format!("{} records: {causes}", refused.total));
     if report.last_words != 0 {
-        let what = "unfinished lines of dead writers, to be appended by `lapwing tail`";
+        let what = match report.saved {
+            None => "unfinished lines of dead writers, to be appended by `lapwing tail`",
+            Some(_) => "unfinished lines of dead writers",
+        };
         line("last words", format!("{} {what}", report.last_words));
     }
     if let Some(readers) = readers {

@@ -30,6 +30,7 @@ impl Look {
             let at = offset_of!(Header, ns_per_tick) as u64;
             self.wrong(at, None, "the length of a tick", 0, Expected::AtLeast(1));
         }
+        self.saved = word(offset_of!(Header, saved)) != 0;
         let geometry = self.geometry(word);
         if let Some(geometry) = geometry {
             let high = word(offset_of!(Header, slots_high));

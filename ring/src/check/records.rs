@@ -6,7 +6,7 @@ use super::pages::{HEAD, PageWords, index_offset, offset_of_page};
 use super::{Expected, Look, Tally, Words};
 use crate::layout::{Geometry, PAGE_HEADER_WORDS, RECORD_HEADER_LEN, record_words};
 use crate::record::{FIELDS_LEN, Flags, Meta, broken_field};
-use crate::word::EntryWord;
+use crate::word::{EntryWord, LeftOut};
 
 /// Pids and thread ids end here.
 const MAX_PID: u32 = 1 << 22;
@@ -24,6 +24,7 @@ struct PageCopy {
     /// Bytes from the start of the file.
     at: u64,
     geometry: Geometry,
+    saved: bool,
 }
 
 /// The records up to the last committed one, and where they end.
@@ -82,8 +83,11 @@ impl PageCopy {
         Meta::unpack(*meta as u32).is_some() && [(*meta >> 32) as u32, *tid as u32].iter().all(is_id)
     }
 
-    /// Zero, or an entry of this page or of an earlier lap of its place.
+    /// Zero, or an entry of this page or of an earlier lap of its place, or what a saved ring has instead of one.
     fn is_entry(&self, entry: EntryWord) -> bool {
+        if self.saved && LeftOut::is(entry) {
+            return true;
+        }
         let (bits, tag) = (entry.to_bits(), entry.tag());
         let behind = self.epoch.wrapping_sub(tag) & (u64::MAX >> 16);
         bits == 0
@@ -116,7 +120,7 @@ impl Look {
             return count.unwrap_or(0);
         };
         let (findings, holes, before) = (self.findings.len(), self.holes.len(), *tally);
-        let copy = PageCopy { words: copied, epoch: page.epoch, base: page.base, at, geometry };
+        let copy = PageCopy { words: copied, epoch: page.epoch, base: page.base, at, geometry, saved: self.saved };
         let held = self.walk(words, &copy, count, next_free, tally);
         if words.word(at) == Some(page.epoch) {
             return held;
