@@ -2,6 +2,7 @@
 
 use crate::dump::DumpArgs;
 use crate::pages::PagesArgs;
+use crate::plot::PlotArgs;
 use crate::pump::{ExecArgs, PumpArgs};
 use crate::run::RunArgs;
 use crate::save::SaveArgs;
@@ -65,6 +66,7 @@ pub enum Command {
     Rm(RmArgs),
     Check(CheckArgs),
     Save(SaveArgs),
+    Plot(PlotArgs),
     Ls(LsArgs),
     Gc(GcArgs),
     Doctor(DoctorArgs),

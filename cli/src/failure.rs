@@ -28,6 +28,8 @@ pub enum Failure {
     Truncated { path: PathBuf },
     #[error("cannot write the output: {0}")]
     Output(io::Error),
+    #[error("{}: cannot be written: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
     #[error("cannot read standard input: {0}")]
     Input(io::Error),
     #[error("{0}")]

@@ -15,6 +15,7 @@ mod log;
 mod look;
 mod ls;
 mod pages;
+mod plot;
 mod pump;
 mod quantity;
 mod run;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Rm(args) => create::remove(&args),
         Command::Check(args) => check::run(&args),
         Command::Save(args) => save::save(&args),
+        Command::Plot(args) => plot::plot(&args),
         Command::Ls(args) => ls::ls(&args),
         Command::Gc(args) => gc::gc(&args),
         Command::Doctor(args) => doctor::doctor(&args),

@@ -162,7 +162,8 @@ fn a_file_that_is_no_ring_is_1_and_every_command_has_help() {
         assert_eq!(done.code, 1, "{args:?}");
         assert!(done.stderr.contains("is not a ring"), "{}", done.stderr);
     }
-    for command in ["run", "log", "tail", "stat", "create", "rm", "check", "save", "ls", "gc", "kmsg", "doctor"] {
+    for command in ["run", "log", "tail", "stat", "create", "rm", "check", "save", "plot", "ls", "gc", "kmsg", "doctor"]
+    {
         assert!(sandbox.ok(&[command, "--help"]).contains(&format!("Examples:\n  lapwing {command}")), "{command}");
     }
     assert!(sandbox.ok(&["--help"]).contains("4  the ring is damaged"));

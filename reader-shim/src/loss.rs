@@ -3,7 +3,7 @@
 use lapwing_ring::Gap;
 
 /// Why a reader did not get records.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LossKind {
     /// Overwritten before the reader came.
     Lost,

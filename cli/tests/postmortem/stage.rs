@@ -125,6 +125,10 @@ pub fn every_command_reads(sandbox: &Sandbox, name: &str) -> Seen {
     assert_eq!(report["readable"].as_u64(), Some(seen.records), "{}", checked.stdout);
     let listed = sandbox.ok(&["ls"]);
     assert!(listed.contains(name), "{listed}");
+    let drawn = sandbox.ok(&["plot", "--ring", ring]);
+    // It begins and ends with records, which those of the dead need not be.
+    let range = format!("(sequences {}..{})", seen.first, seen.next - 1);
+    assert!(seen.records < seen.next - seen.first || drawn.contains(&range), "{range} {drawn}");
     let saved = format!("./{name}.saved");
     assert_eq!(sandbox.run(&["save", "--force", "--ring", ring, &saved]).code, 0);
     assert_eq!(sandbox.run(&["tail", "-o", "json", "--ring", &saved]).stdout, whole.stdout);
