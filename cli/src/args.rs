@@ -7,13 +7,13 @@ use crate::pump::{ExecArgs, PumpArgs};
 use crate::run::RunArgs;
 use crate::save::SaveArgs;
 use crate::stat::StatArgs;
+use crate::tail::TailArgs;
 use crate::top::TopArgs;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
-use lapwing_reader_shim::{Format, LevelRange};
+use lapwing_reader_shim::Format;
 use lapwing_ring::{Level, Location, Purpose};
-use regex::bytes::Regex;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,7 +57,7 @@ pub enum Command {
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
     Log(LogArgs),
-    Tail(TailArgs),
+    Tail(Box<TailArgs>),
     Dump(DumpArgs),
     Kmsg(KmsgArgs),
     Stat(StatArgs),
@@ -115,61 +115,6 @@ pub struct LogArgs {
     pub text: Vec<OsString>,
 }
 
-/// Show records, oldest first
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Without -n, everything from sequence 0 on is asked for, and what is overwritten already is shown as lost. With -n, what
-exists is. -f alone shows the last 10 and follows.
-
-Formats: short, short-iso, mono, verbose, cat (text alone), json, logfmt, raw (bytes of the payload, nothing between).
-
-Examples:
-  lapwing tail -n 100 -p warn
-  lapwing tail -f -n all -t db
-  lapwing tail -p debug..notice -g 'time ?out'
-  lapwing tail -o json --from-seq 5000 --fail-on-loss")]
-pub struct TailArgs {
-    /// Go on with what is appended from now on, until interrupted
-    #[arg(short, long)]
-    pub follow: bool,
-    /// Show the last N records, or all that exist
-    #[arg(short = 'n', long = "lines", value_name = "N|all")]
-    pub lines: Option<Lines>,
-    /// Newest first
-    #[arg(short, long, conflicts_with = "follow")]
-    pub reverse: bool,
-    /// Begin with this sequence
-    #[arg(long, value_name = "N")]
-    pub from_seq: Option<u64>,
-    /// Only this level and worse, or only the levels from A to B
-    #[arg(short = 'p', long = "level", value_name = "LEVEL|A..B")]
-    pub levels: Option<LevelRange>,
-    /// Only records whose text matches this regular expression
-    #[arg(short = 'g', long = "grep", value_name = "REGEX")]
-    pub pattern: Option<Regex>,
-    /// Only records of this process
-    #[arg(long)]
-    pub pid: Option<u32>,
-    /// Only records with this tag
-    #[arg(short, long)]
-    pub tag: Option<OsString>,
-    /// How records are written
-    #[arg(short, long, value_name = "FORMAT", default_value = "short", value_parser = format_parser())]
-    pub output: Format,
-    /// Exit with 3 if any record was lost, abandoned or stalled
-    #[arg(long)]
-    pub fail_on_loss: bool,
-    /// Wait for records without ever sleeping: the least delay, for a whole processor and slower writers
-    #[arg(long)]
-    pub spin: bool,
-    #[command(flatten)]
-    pub ring: RingArgs,
-}
-
-pub fn format_parser() -> impl TypedValueParser<Value = Format> {
-    PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>())
-}
-
 /// Bring the kernel log into the ring
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -191,6 +136,10 @@ pub struct KmsgArgs {
     pub device: PathBuf,
     #[command(flatten)]
     pub ring: RingArgs,
+}
+
+pub fn format_parser() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>())
 }
 
 /// What `-n` asks for.

@@ -58,6 +58,10 @@ pub enum Failure {
     NotReplaced { path: PathBuf },
     #[error("standard output is a terminal, and a ring is no text; name a file, or redirect it")]
     ToTerminal,
+    #[error("{}: cannot keep the cursor: {source}", path.display())]
+    Cursor { path: PathBuf, source: io::Error },
+    #[error("{}: is no cursor file, and is left as it is", path.display())]
+    NoCursor { path: PathBuf },
     #[error("{}: cannot be removed: {source}", path.display())]
     Remove { path: PathBuf, source: io::Error },
 }

@@ -30,6 +30,7 @@ const MORE: [(&str, &str); 3] = [
 LAPWING_PRELOAD: the library that `lapwing run` preloads, instead of the one that came with it.
 LAPWING_STREAM, LAPWING_QUIET, LAPWING_BUFFER, LAPWING_PUMP: what `lapwing run` tells that library.
 LAPWING_PROPAGATE: 0 keeps programs from handing the capture on to those that they start.
+LAPWING_PAGER, PAGER: what shows the output of `lapwing tail` on a terminal, instead of less; cat for nothing.
 NO_COLOR: no colours.",
     ),
     (

@@ -152,7 +152,7 @@ fn cat_escapes_where_a_terminal_reads_it() {
     sandbox.ok(&["log", "red \x1b[31m"]);
     // script(1) gives its command a terminal.
     let mut script = std::process::Command::new("script");
-    script.args(["-qec", concat!(env!("CARGO_BIN_EXE_lapwing"), " tail -o cat"), "/dev/null"]);
+    script.args(["-qec", concat!(env!("CARGO_BIN_EXE_lapwing"), " tail --no-pager -o cat"), "/dev/null"]);
     let output = match script.env("LAPWING_RING", sandbox.path("ring")).stdin(std::process::Stdio::null()).output() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             eprintln!("skipped: there is no script(1) here");

@@ -170,7 +170,9 @@ impl Dump {
     /// Takes one in. It is out after the next [`Dump::flush`].
     pub fn take(&mut self, item: Item<'_>) {
         match item {
-            Item::Record(record, _) if !self.filter.wants(&record) => self.batch.pass(record.seq.wrapping_add(1)),
+            Item::Record(record, who) if !self.filter.wants(&record, &who) => {
+                self.batch.pass(record.seq.wrapping_add(1))
+            }
             Item::Record(record, who) => {
                 self.renderer.record(&mut self.batch.bytes, &record, &who);
                 self.batch.line(record.seq, record.seq.wrapping_add(1));

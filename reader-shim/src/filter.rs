@@ -1,5 +1,7 @@
 //! Which records are wanted.
 
+use crate::query::Query;
+use lapwing_ring::Who;
 use lapwing_ring::{Field, Level, Record, UnknownLevel};
 use regex::bytes::Regex;
 use std::ops::RangeInclusive;
@@ -38,21 +40,25 @@ pub struct Filter {
     pub pid: Option<u32>,
     /// It carries this tag.
     pub tag: Option<Vec<u8>>,
+    /// This is true of it.
+    pub query: Option<Query>,
 }
 
 impl Filter {
     /// Does it let everything pass?
     pub fn is_empty(&self) -> bool {
-        self.levels.is_none() && self.pattern.is_none() && self.pid.is_none() && self.tag.is_none()
+        let Self { levels, pattern, pid, tag, query } = self;
+        levels.is_none() && pattern.is_none() && pid.is_none() && tag.is_none() && query.is_none()
     }
 
-    /// Is this record wanted?
-    pub fn wants(&self, record: &Record<'_>) -> bool {
+    /// Is this record of that process wanted?
+    pub fn wants(&self, record: &Record<'_>, who: &Who<'_>) -> bool {
         let tagged = |tag: &Vec<u8>| record.fields.into_iter().any(|field| field == Field::Tag(tag));
         self.levels.as_ref().is_none_or(|levels| levels.0.contains(&record.level))
             && self.pid.is_none_or(|pid| record.pid == pid)
             && self.tag.as_ref().is_none_or(tagged)
             && self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(record.payload))
+            && self.query.as_ref().is_none_or(|query| query.holds(record, who))
     }
 }
 

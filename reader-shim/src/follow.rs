@@ -1,7 +1,7 @@
 //! The walk along a ring that every reading command makes.
 
 use crate::loss::{Loss, LossKind};
-use lapwing_ring::{Bounds, Gap, Names, Read, ReadError, Reader, Record, Who};
+use lapwing_ring::{Bounds, Gap, Names, Read, ReadError, Reader, Record, Seek, Who};
 use std::io;
 
 /// What a walk comes by.
@@ -59,6 +59,43 @@ impl Follow {
         self.names.learn_around(&mut self.reader, seq)
     }
 
+    /// The first sequence to look at for what was written at `real_ns`, nanoseconds of the Unix epoch, or later: at most two
+    /// pages in front of it, and so for all of the log at the price of a few records. The walk stands elsewhere afterwards.
+    ///
+    /// Where the clock was set back while the log was written, it may be a later place that has this time too.
+    ///
+    /// # Errors
+    /// The ring is damaged.
+    pub fn first_since(&mut self, real_ns: i64) -> Result<u64, ReadError> {
+        let Bounds { oldest_seq, next_seq } = self.reader.bounds()?;
+        let page = self.reader.identity().geometry.index_len() as u64;
+        let (mut low, mut high) = (oldest_seq, next_seq);
+        while high - low > page {
+            let middle = low + (high - low) / 2;
+            match self.newest_near(middle)? {
+                Some(newest) if newest < real_ns => low = middle,
+                _ => high = middle,
+            }
+        }
+        Ok(low.saturating_sub(page).max(oldest_seq))
+    }
+
+    /// The newest time among some records from `seq` on. Single ones may be older than those in front of them: who is
+    /// stopped between asking for the time and appending appends late.
+    fn newest_near(&mut self, seq: u64) -> Result<Option<i64>, ReadError> {
+        self.reader.seek(Seek::Seq(seq))?;
+        let mut newest = None;
+        for _ in 0..16 {
+            match self.reader.next() {
+                Ok(Read::Record(record)) => newest = newest.max(Some(record.real_ns)),
+                Ok(Read::NotYet { .. }) => break,
+                Ok(_) | Err(ReadError::BadRecord { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(newest)
+    }
+
     /// The reader it walks with.
     pub fn reader(&self) -> &Reader {
         &self.reader
@@ -67,6 +104,12 @@ impl Follow {
     /// The next sequence.
     pub fn seq(&self) -> u64 {
         self.reader.seq()
+    }
+
+    /// Every record in front of this sequence was handed on, as itself or as part of a loss. Less than [`Follow::seq`] while
+    /// a loss is held back.
+    pub fn passed(&self) -> u64 {
+        self.loss.map_or(self.seq(), |loss| loss.gap.first)
     }
 
     /// The ends of the log now.

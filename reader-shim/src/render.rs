@@ -113,9 +113,8 @@ impl Renderer {
     }
 
     /// Shows levels and losses in colors, in the formats that people read; `json`, `logfmt` and `raw` have none.
-    pub fn colored(mut self, colored: bool) -> Self {
+    pub fn set_colored(&mut self, colored: bool) {
         self.colored = colored && !matches!(self.format, Format::Json | Format::Logfmt | Format::Raw);
-        self
     }
 
     /// Says of every record and loss which ring it is from: the one at `path`, `short` where there is little room.

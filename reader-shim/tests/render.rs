@@ -43,7 +43,11 @@ fn colors_tell_levels_and_losses_apart_and_change_no_text() {
     let sgr = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
     for format in Format::ALL {
         let plain = lines(|| Renderer::new(format, true));
-        let colored = lines(|| Renderer::new(format, true).colored(true));
+        let colored = lines(|| {
+            let mut renderer = Renderer::new(format, true);
+            renderer.set_colored(true);
+            renderer
+        });
         let stripped: Vec<String> = colored.iter().map(|line| without_digits(&sgr.replace_all(line, ""))).collect();
         if format == Format::Raw {
             assert_eq!(colored, plain, "its bytes are the records'");

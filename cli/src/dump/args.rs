@@ -91,6 +91,7 @@ impl DumpArgs {
                 pattern: self.pattern.clone(),
                 pid: self.pid,
                 tag: self.tag.as_ref().map(|tag| tag.as_bytes().to_vec()),
+                query: None,
             },
             rate: self.rate,
             rotation: Rotation { size: self.rotate, span: self.rotate_time, keep: self.keep, compress: self.zstd },

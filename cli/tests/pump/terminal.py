@@ -27,6 +27,7 @@ if child == 0:
 # What is typed, or a size, when this has appeared for the first time behind what came before.
 steps = {
     "look": [],
+    "quit": [(b"lines 1-", b"q")],
     "resize": [(b"waiting", (50, 100))],
     "jobs": [
         (b"ready> ", b"%s 1\n"),

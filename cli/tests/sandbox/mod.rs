@@ -1,6 +1,8 @@
 //! A folder of its own for every test, and the real command run in it.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod following;
+
 use std::fs::{Permissions, set_permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
