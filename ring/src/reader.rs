@@ -176,7 +176,7 @@ impl Cursor {
         (self.epoch, self.index)
     }
 
-    /// Would [`Cursor::next`] give something? Then it stands as before; else it has come as far as `next` would.
+    /// Would `next` give something? Then it stands as before; else it has come as far as `next` would.
     #[cfg(not(all(test, loom)))]
     pub(crate) fn peek(&mut self, ring: &Ring<'_>, buf: &mut [u64]) -> Result<bool, ReadError> {
         let before = self.clone();
