@@ -30,7 +30,7 @@ static FACILITY: AtomicI32 = AtomicI32::new(libc::LOG_USER);
 static MASK: AtomicI32 = AtomicI32::new(0xff);
 
 unsafe extern "C" {
-    static program_invocation_short_name: *const c_char;
+    static mut program_invocation_short_name: *const c_char;
     fn vsnprintf(text: *mut c_char, size: size_t, format: *const c_char, arguments: *mut VaList) -> c_int;
 }
 

@@ -85,7 +85,7 @@ pub(crate) unsafe fn environment(given: Strings, space: &mut Space) -> Strings {
 /// As [`environment`], of this process's own one.
 pub(crate) fn own(space: &mut Space) -> Strings {
     unsafe extern "C" {
-        static environ: Strings;
+        static mut environ: Strings;
     }
     // SAFETY: a variable of the C library.
     let given = unsafe { environ };

@@ -26,7 +26,7 @@ static CONSTRUCTOR: extern "C" fn() = construct;
 static DESTRUCTOR: extern "C" fn() = destruct;
 
 unsafe extern "C" {
-    static stdout: *mut libc::FILE;
+    static mut stdout: *mut libc::FILE;
 }
 
 #[cfg_attr(test, allow(dead_code))]

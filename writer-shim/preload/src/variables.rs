@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString, OsString};
 use std::os::unix::ffi::OsStringExt;
 
 unsafe extern "C" {
-    static environ: Strings;
+    static mut environ: Strings;
 }
 
 /// Finds `NAME=value`, and gives it to `take` with the value. For the constructor: nobody changes the environment meanwhile.
