@@ -98,8 +98,8 @@ impl Create {
         let lines = geometry.new_lines();
         allocate(file, path, geometry.file_len(lines))?;
 
-        let random = random().map_err(failed("read /dev/urandom"))?;
-        let boot = boot_id().map_err(failed("read the boot id"))?;
+        let random = random(path)?;
+        let boot = boot_id().map_err(|source| unread(path, "read the kernel's boot id in /proc", source))?;
         let clock = self.clock.unwrap_or_else(Clock::best);
         let born = born(&file.metadata().map_err(failed("look at"))?);
         let len = geometry.file_len(lines) as usize;
@@ -198,8 +198,8 @@ struct Temporary(PathBuf);
 impl Temporary {
     /// A name beside `path` that nothing has.
     fn name(path: &Path) -> Result<PathBuf, Error> {
-        let random = random().map_err(|error| os_error(path, "read /dev/urandom", error))?;
-        Ok(path.with_added_extension(format!("{TEMPORARY}{:016x}", random[0])))
+        let [random, _] = random(path)?;
+        Ok(path.with_added_extension(format!("{TEMPORARY}{random:016x}")))
     }
 
     fn open(path: &Path) -> Result<(File, Self), Error> {
@@ -291,8 +291,14 @@ fn free_bytes(file: &File) -> u64 {
     stat.f_bavail.saturating_mul(stat.f_frsize)
 }
 
-fn random() -> io::Result<[u64; 2]> {
+/// Of another file than the one that is made: that it is missing says nothing of the ring.
+fn unread(path: &Path, call: &'static str, source: io::Error) -> Error {
+    Error::Os { path: path.to_owned(), call, source }
+}
+
+fn random(path: &Path) -> Result<[u64; 2], Error> {
     let mut bytes = [[0; 8]; 2];
-    File::open("/dev/urandom")?.read_exact(bytes.as_flattened_mut())?;
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(bytes.as_flattened_mut()));
+    read.map_err(|source| unread(path, "read /dev/urandom", source))?;
     Ok(bytes.map(u64::from_le_bytes))
 }

@@ -129,37 +129,49 @@ fn one_of_many_creators_wins_and_nobody_sees_half_a_ring() {
     assert_eq!(folder.names().len(), 12, "nothing was left behind");
 }
 
-/// Runs itself again in a mount namespace of its own, so that nothing stays mounted whatever happens.
+/// Runs the test of this name again in a mount namespace of its own, so that nothing stays mounted whatever happens. In that
+/// run: the folder that is there for it.
+fn alone(name: &str) -> Option<PathBuf> {
+    const INSIDE: &str = "LAPWING_TEST_MOUNTS";
+    if let Some(folder) = std::env::var_os(INSIDE) {
+        return Some(folder.into());
+    }
+    let folder = Folder::new(name);
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new("unshare")
+        .args(["--mount", "--propagation", "private"])
+        .arg(program)
+        .args(["--exact", name, "--nocapture"])
+        .env(INSIDE, &folder.0)
+        .output();
+    match output {
+        Err(error) => eprintln!("SKIPPED: no unshare ({error})"),
+        Ok(output) => {
+            let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            if errors.contains("panicked") {
+                panic!("{text}\n{errors}");
+            }
+            if !errors.contains("CHECKED") {
+                eprintln!("SKIPPED: no mounting here ({})", errors.trim());
+            }
+        }
+    }
+    None
+}
+
+fn mount(arguments: &[&str], at: &Path) -> bool {
+    let is_there = Command::new("mount").args(arguments).arg(at).status().is_ok_and(|status| status.success());
+    if !is_there {
+        eprintln!("no mount");
+    }
+    is_there
+}
+
 #[test]
 fn a_full_file_system_is_told_before_anything_is_there() {
-    const INSIDE: &str = "LAPWING_TEST_TMPFS";
-    const NAME: &str = "a_full_file_system_is_told_before_anything_is_there";
-    let Some(mounted) = std::env::var_os(INSIDE) else {
-        let folder = Folder::new("full");
-        let program = std::env::current_exe().unwrap();
-        let output = Command::new("unshare")
-            .args(["--mount", "--propagation", "private"])
-            .arg(program)
-            .args(["--exact", NAME, "--nocapture"])
-            .env(INSIDE, &folder.0)
-            .output();
-        let output = match output {
-            Ok(output) => output,
-            Err(error) => return eprintln!("SKIPPED: no unshare ({error})"),
-        };
-        let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        if errors.contains("panicked") {
-            panic!("{text}\n{errors}");
-        }
-        if !errors.contains("CHECKED") {
-            eprintln!("SKIPPED: no mounting here ({})", errors.trim());
-        }
+    let Some(folder) = alone("a_full_file_system_is_told_before_anything_is_there") else { return };
+    if !mount(&["-t", "tmpfs", "-o", "size=1m", "lapwing"], &folder) {
         return;
-    };
-    let folder = PathBuf::from(mounted);
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "lapwing"]).arg(&folder).status();
-    if !mount.is_ok_and(|status| status.success()) {
-        return eprintln!("no mount");
     }
     let left = || fs::read_dir(&folder).unwrap().count();
     match Create::new().size(16 << 20).create(&folder.join("ring")) {
@@ -190,6 +202,18 @@ fn a_full_file_system_is_told_before_anything_is_there() {
     for _ in 0..2000 {
         writer.append(Level::INFO, &[b'x'; 100]).unwrap();
     }
+    eprintln!("CHECKED");
+}
+
+#[test]
+fn what_is_missing_for_a_new_ring_is_said_and_not_that_the_ring_is() {
+    let Some(folder) = alone("what_is_missing_for_a_new_ring_is_said_and_not_that_the_ring_is") else { return };
+    if !mount(&["-t", "tmpfs", "lapwing"], Path::new("/proc")) {
+        return;
+    }
+    let error = small().create(&folder.join("ring")).unwrap_err();
+    assert!(matches!(error, Error::Os { call, .. } if call.contains("/proc")), "{error}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     eprintln!("CHECKED");
 }
 
