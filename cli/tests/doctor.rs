@@ -3,15 +3,12 @@
 mod sandbox;
 
 use lapwing_ring::{Create, Level, Log, Reader, Writer};
-use sandbox::{Done, Sandbox};
+use sandbox::{Done, Sandbox, is_of_another_boot};
 use serde_json::{Value, json};
 use std::fs::{Permissions, copy, create_dir, set_permissions, write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Where a ring's header has the boot id.
-const BOOT_ID: u64 = 80;
 
 /// `lapwing doctor` in an environment that says nothing about capturing.
 fn doctor(sandbox: &Sandbox, args: &[&str]) -> Command {
@@ -156,7 +153,8 @@ fn what_is_no_sound_ring_of_this_boot_is_wrong() {
     let put = |offset: u64, bytes: &[u8]| make().write_all_at(bytes, offset).unwrap();
     put(8, &99u64.to_le_bytes());
     check(&mut doctor(&sandbox, &[]), "WRONG", "format version 99");
-    put(BOOT_ID, &[0x55; 16]);
+    make();
+    is_of_another_boot(&sandbox.path("ring"));
     check(&mut doctor(&sandbox, &[]), "WRONG", "was written before this host last started; read it, then remove it");
     make().set_len(5000).unwrap();
     check(&mut doctor(&sandbox, &[]), "WRONG", "is cut short");

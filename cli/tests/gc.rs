@@ -3,7 +3,7 @@
 mod sandbox;
 
 use lapwing_ring::{Create, Error, Level, Writer, identify_path};
-use sandbox::Sandbox;
+use sandbox::{Sandbox, is_of_another_boot};
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::PathBuf;
@@ -11,7 +11,6 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-const BOOT_ID: u64 = 80;
 const CREATED: u64 = 112;
 
 impl Sandbox {
@@ -59,7 +58,7 @@ fn what_nobody_uses_and_nobody_needs_is_removed_and_nothing_else() {
     sandbox.ring("fresh", 0);
     make_old(&sandbox.ring("empty", 0));
     make_old(&sandbox.ring("records", 3));
-    put(&sandbox.ring("boot", 3), BOOT_ID, 1);
+    is_of_another_boot(&sandbox.ring("boot", 3));
     let attached = sandbox.ring("attached", 0);
     make_old(&attached);
     let writer = Writer::open(&attached).unwrap();
@@ -139,7 +138,7 @@ fn what_nobody_uses_and_nobody_needs_is_removed_and_nothing_else() {
     );
     sandbox.gc(&["--older-than", "0s"]);
     assert!(!sandbox.path("records").exists() && !sandbox.path("fresh").exists() && default.exists());
-    put(&default, BOOT_ID, 1);
+    is_of_another_boot(&default);
     sandbox.gc(&[]);
     assert!(!default.exists(), "in the way of a new one");
     assert_eq!(sandbox.run(&["gc"]).code, 0, "nothing to do is no error");
@@ -256,7 +255,7 @@ fn ls_lists_the_rings_with_owner_mode_and_use() {
     let sandbox = Sandbox::new();
     let ring = sandbox.ring("ring", 3);
     let writer = Writer::open(&ring).unwrap();
-    put(&sandbox.ring("boot", 1), BOOT_ID, 1);
+    is_of_another_boot(&sandbox.ring("boot", 1));
     put(&sandbox.ring("damaged", 1), 16, 0);
     fs::copy(&ring, sandbox.path("copy")).unwrap();
     fs::write(sandbox.path("text"), "no ring").unwrap();

@@ -4,13 +4,9 @@ mod sandbox;
 #[path = "postmortem/stage.rs"]
 mod stage;
 
-use sandbox::Sandbox;
+use sandbox::{Sandbox, is_of_another_boot};
 use stage::{Programs, every_command_reads, seen, stat};
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
-
-/// Where the header has the boot id (docs/FORMAT.md).
-const BOOT_ID: u64 = 80;
+use std::fs;
 
 #[test]
 fn after_all_writers_are_dead_the_ring_says_what_they_said() {
@@ -49,8 +45,7 @@ fn a_ring_of_another_boot_is_read_by_every_command() {
     programs.signal("-KILL");
     programs.wait();
     let before = sandbox.run(&["tail", "-o", "json"]).stdout;
-    let file = File::options().write(true).open(sandbox.path("ring")).unwrap();
-    file.write_all_at(&[0xa5; 16], BOOT_ID).unwrap();
+    is_of_another_boot(&sandbox.path("ring"));
     every_command_reads(&sandbox, "ring");
     assert_eq!(sandbox.run(&["tail", "-o", "json"]).stdout, before);
     let refused = sandbox.run(&["log", "x"]);

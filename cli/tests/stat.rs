@@ -3,7 +3,7 @@
 mod sandbox;
 
 use lapwing_ring::{Level, Log};
-use sandbox::{Done, Sandbox};
+use sandbox::{Done, Sandbox, is_of_another_boot};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::fs::File;
@@ -20,7 +20,6 @@ const RATE_KEYS: &str = "seconds records_per_s bytes_per_s";
 const REFUSED_KEYS: &str = "total too_large too_many_writers all_pages_pinned damaged";
 const WRITER_KEYS: &str = "slot pid uid comm records bytes records_per_s bytes_per_s attached last_write none_since state \
                            alive appending verdict evidence";
-const BOOT_ID_OFFSET: u64 = 80;
 
 fn stat(sandbox: &Sandbox, more: &[&str]) -> Value {
     serde_json::from_str(&sandbox.ok(&[&["stat", "--json"], more].concat())).unwrap()
@@ -247,7 +246,7 @@ fn when_all_writers_are_dead_it_tells_when_each_wrote_last() {
     let expected = [("ring", "ok"), ("copy", "copy"), ("ring", "another boot")];
     for (name, state) in expected {
         if state == "another boot" {
-            File::options().write(true).open(&path).unwrap().write_all_at(&[7; 16], BOOT_ID_OFFSET).unwrap();
+            is_of_another_boot(&path);
         }
         let report = stat(&sandbox, &["--ring", name]);
         assert_eq!((&report["state"], &report["next_seq"]), (&state.into(), &8.into()));

@@ -53,17 +53,19 @@ pub struct Identity {
     pub lines: u32,
     /// The file is a copy of the one that was made as a ring: it can be read, and nobody may write to it.
     pub copied: bool,
-    /// It is for certain the file that was made as a ring: no other was born at that nanosecond.
-    pub(crate) original: bool,
+    /// It is for certain of this boot, whatever that is called: the file that was made as a ring, since no other was born at
+    /// that nanosecond, and it would not have outlived its boot.
+    of_this_boot: bool,
     /// When it was saved out of a ring ([`Snapshot`](crate::Snapshot)), nanoseconds of the Unix epoch. `None`: it was made as a
     /// ring. What was saved is a copy.
     pub saved_ns: Option<u64>,
 }
 
 impl Identity {
-    /// Was it made before this host last started, or on another one? No when the kernel does not tell its boot id.
+    /// Was it made before this host last started, or on another one? No when the kernel does not tell its boot id, nor of a
+    /// ring in memory whose file has a time of birth: a container can have a boot id of its own.
     pub fn is_of_another_boot(&self) -> bool {
-        boot_id().is_ok_and(|boot| boot != self.boot_id)
+        !self.of_this_boot && boot_id().is_ok_and(|boot| boot != self.boot_id)
     }
 }
 
@@ -124,7 +126,7 @@ pub(crate) fn identify(file: &File, path: &Path, meta: &std::fs::Metadata) -> Re
         clock,
         lines,
         copied,
-        original: !copied && word(128) != 0 && word(128) == born[1],
+        of_this_boot: !copied && word(128) != 0 && word(128) == born[1] && is_in_memory(file),
         saved_ns,
     })
 }
@@ -198,7 +200,7 @@ impl Mapping {
             return Err(Error::BadClock { path: path.to_owned(), kind: identity.clock.kind() as u64 });
         }
         // Ticks, pids and start times of another boot mean nothing in this one.
-        if !(identity.original && is_in_memory(&file)) && identity.is_of_another_boot() {
+        if identity.is_of_another_boot() {
             return Err(Error::OtherBoot { path: path.to_owned() });
         }
         Ok((Self::new(file, path, &meta, &identity, Access::Mapped, true)?, identity))

@@ -218,6 +218,31 @@ fn what_is_missing_for_a_new_ring_is_said_and_not_that_the_ring_is() {
 }
 
 #[test]
+fn a_container_s_own_boot_id_makes_no_other_boot_of_a_ring_in_memory() {
+    let Some(folder) = alone("a_container_s_own_boot_id_makes_no_other_boot_of_a_ring_in_memory") else { return };
+    let boot = folder.join("boot");
+    fs::write(&boot, "01234567-89ab-cdef-0123-456789abcdef\n").unwrap();
+    // Files of the one have a time of birth, those of the other none.
+    let rings = ["tmpfs", "ramfs"].map(|kind| {
+        let memory = folder.join(kind);
+        fs::create_dir(&memory).unwrap();
+        let ring = memory.join("ring");
+        (mount(&["-t", kind, "lapwing"], &memory) && small().create(&ring).is_ok()).then_some(ring)
+    });
+    let kernel = Path::new("/proc/sys/kernel/random/boot_id");
+    if !mount(&["--bind", boot.to_str().unwrap()], kernel) {
+        return;
+    }
+    for ring in rings.iter().flatten() {
+        let is_refused = matches!(Writer::open(ring), Err(Error::OtherBoot { .. }));
+        let is_called_another = identify_path(ring).unwrap().is_of_another_boot();
+        let has_birth = ring.metadata().unwrap().created().is_ok();
+        assert_eq!((is_refused, is_called_another), (!has_birth, !has_birth), "{}", ring.display());
+    }
+    eprintln!("CHECKED");
+}
+
+#[test]
 fn a_hole_in_the_file_does_not_make_it_shorter() {
     // A ring that somebody copied sparsely is the same ring.
     let folder = Folder::new("sparse");

@@ -3,12 +3,22 @@
 
 pub mod following;
 
-use std::fs::{Permissions, set_permissions};
+use std::fs::{File, Permissions, set_permissions};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
+
+/// Makes the ring at `path` look as it does when the machine was started anew. A file in memory that has its time of birth
+/// would be known to be of this boot, and sandboxes may lie in memory.
+pub fn is_of_another_boot(path: &Path) {
+    const BOOT_ID: u64 = 80;
+    const BIRTH: u64 = 128;
+    let file = File::options().write(true).open(path).unwrap();
+    file.write_all_at(&[0x55; 16], BOOT_ID).unwrap();
+    file.write_all_at(&[0; 8], BIRTH).unwrap();
+}
 
 pub struct Sandbox {
     folder: TempDir,
