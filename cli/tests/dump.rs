@@ -401,3 +401,20 @@ fn every_policy_of_syncing_writes_the_same() {
         assert_eq!(account.next, 1000, "{policy}");
     }
 }
+
+#[test]
+fn a_ring_or_a_folder_is_refused_and_nothing_is_left_beside_it() {
+    let sandbox = Sandbox::with_ring("64K");
+    sandbox.log_lines(["one"]);
+    assert_eq!(sandbox.run(&["create", "-s", "64K", sandbox.path("other").to_str().unwrap()]).code, 0);
+    let folder = sandbox.run(&["dump", "--to", "."]);
+    assert_eq!((folder.code, folder.stderr.contains("this is a folder")), (1, true), "{}", folder.stderr);
+    assert!(!sandbox.path("..state").exists());
+    for target in ["./ring", "./other"] {
+        let before = fs::read(sandbox.path(target)).unwrap();
+        let done = sandbox.run(&["dump", "--to", target]);
+        assert_eq!((done.code, done.stderr.contains("is a ring")), (1, true), "{target}: {}", done.stderr);
+        assert!(fs::read(sandbox.path(target)).unwrap() == before, "{target} was written to");
+        assert!(!sandbox.path(&format!("{target}.state")).exists(), "{target}.state was made");
+    }
+}

@@ -21,6 +21,9 @@ pub enum DumpError {
     /// Whoever made the file could read the records, or have them appended to something else.
     #[error("{}: belongs to user {owner}, and we are user {uid}; remove it, or give it to us", path.display())]
     Owner { path: PathBuf, owner: u32, uid: u32 },
+    /// Lines behind its end would make it damaged.
+    #[error("{}: is a ring; `lapwing save` copies one ring into another file", path.display())]
+    Ring { path: PathBuf },
     #[error("{}: another dump writes to it", path.display())]
     Busy { path: PathBuf },
     #[error("{}: this is no file, so it cannot be rotated, compressed or synced", path.display())]

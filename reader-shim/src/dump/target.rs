@@ -2,13 +2,14 @@
 
 use super::error::DumpError;
 use super::orders::{Orders, Waited};
+use lapwing_ring::MAGIC;
 use rustix::fs::OFlags;
 use rustix::termios::{OutputModes, isatty, tcgetattr};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, FileType, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -42,15 +43,23 @@ impl Target {
     }
 }
 
-/// Is there a file at `path`, or nothing yet? Touches nothing.
+/// Is there a file at `path`, or nothing yet? Touches nothing, and tells early what can take no records, before a state is
+/// made for it.
 pub(crate) fn is_file(path: &Path) -> Result<bool, DumpError> {
     let meta = match path.symlink_metadata() {
         Ok(meta) => meta,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(DumpError::os(path, "look at")(error)),
     };
+    let kind = meta.file_type();
     if !meta.is_symlink() {
-        return Ok(!is_stream(meta.file_type()));
+        if !kind.is_file() && !is_stream(kind) {
+            return Err(DumpError::Kind { path: path.to_owned(), kind: kind_of(kind) });
+        }
+        if kind.is_file() && is_ring(path) {
+            return Err(DumpError::Ring { path: path.to_owned() });
+        }
+        return Ok(!is_stream(kind));
     }
     let is_planted = meta.uid() != 0 && meta.uid() != own_uid();
     let is_device = path.metadata().is_ok_and(|meta| is_stream(meta.file_type()));
@@ -58,6 +67,13 @@ pub(crate) fn is_file(path: &Path) -> Result<bool, DumpError> {
         return Err(DumpError::Link { path: path.to_owned() });
     }
     Ok(false)
+}
+
+fn is_ring(path: &Path) -> bool {
+    let mut first = [0; size_of::<u64>()];
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
+    file.is_ok_and(|file| file.read_exact_at(&mut first, 0).is_ok()) && u64::from_le_bytes(first) == MAGIC
 }
 
 fn own_uid() -> u32 {
