@@ -50,6 +50,8 @@ pub enum Failure {
     NoTerminal,
     #[error("cannot use the terminal: {0}")]
     Terminal(io::Error),
+    #[error("{}: is a ring, and is left as it is", path.display())]
+    IsRing { path: PathBuf },
     #[error("no group {name:?} in /etc/group; a number does as well")]
     Group { name: String },
     #[error("{}: cannot be listed: {source}", path.display())]

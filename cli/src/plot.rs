@@ -4,9 +4,10 @@ use crate::args::RingArgs;
 use crate::failure::{DAMAGED, Failure, say};
 use clap::{Args, ValueEnum};
 use lapwing_reader_shim::{By, Chart, Follow, FollowError, Item, Plot, Progress};
-use lapwing_ring::{Purpose, ReadError};
+use lapwing_ring::{MAGIC, Purpose, ReadError};
 use lapwing_writer_shim::pump::through;
-use std::io::{self, IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -112,7 +113,19 @@ fn write(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout();
         return stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(Failure::Output);
     }
+    if is_ring(file) {
+        return Err(Failure::IsRing { path: file.to_owned() });
+    }
     std::fs::write(file, bytes).map_err(|source| Failure::File { path: file.to_owned(), source })
+}
+
+/// To cut it short would end whoever has it mapped.
+fn is_ring(file: &Path) -> bool {
+    let mut first = [0; size_of::<u64>()];
+    // Only files: to open a pipe would wait for its other end.
+    file.metadata().is_ok_and(|meta| meta.is_file())
+        && File::open(file).and_then(|mut file| file.read_exact(&mut first)).is_ok()
+        && u64::from_le_bytes(first) == MAGIC
 }
 
 /// How wide the text may be.

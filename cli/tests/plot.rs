@@ -127,3 +127,13 @@ fn nothing_to_draw_is_no_error_and_damage_is_4() {
     drop(cut.stdout.take());
     assert_eq!(cut.wait().unwrap().code(), Some(0), "whoever read it left");
 }
+
+#[test]
+fn a_ring_is_not_drawn_over() {
+    let sandbox = Sandbox::with_ring("64K");
+    sandbox.log_lines(["one"]);
+    let before = fs::read(sandbox.path("ring")).unwrap();
+    let done = sandbox.run(&["plot", "-o", "./ring"]);
+    assert_eq!((done.code, done.stderr.contains("is a ring, and is left as it is")), (1, true), "{}", done.stderr);
+    assert!(fs::read(sandbox.path("ring")).unwrap() == before);
+}
