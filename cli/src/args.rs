@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use lapwing_reader_shim::Format;
 use lapwing_ring::{Level, Location, Purpose};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const AFTER_HELP: &str = "\
@@ -76,6 +76,18 @@ pub enum Command {
     Pump(PumpArgs),
     #[command(hide = true)]
     PumpExec(ExecArgs),
+}
+
+impl Command {
+    /// Whoever cannot have its output has nothing of it; of the others the exit code or a file is what counts.
+    pub fn is_for_its_output(&self) -> bool {
+        match self {
+            Self::Tail(_) | Self::Stat(_) | Self::Ls(_) => true,
+            Self::Plot(args) => args.output.as_deref().is_none_or(|file| file == Path::new("-")),
+            Self::Save(args) => args.file == Path::new("-"),
+            _ => false,
+        }
+    }
 }
 
 /// Which ring.

@@ -48,6 +48,11 @@ pub fn streams() -> Streams {
     }
 }
 
+/// Was standard output closed? What is written there now goes to the runtime's /dev/null, as if somebody had taken it.
+pub fn is_stdout_closed() -> bool {
+    CLOSED[libc::STDOUT_FILENO as usize].load(Relaxed)
+}
+
 /// Executes `command` with these variables set, or removed where there is no value; everything else is as we found it. Only
 /// for a process with one thread. Comes back only if that failed.
 pub fn exec(command: &mut Command, variables: impl IntoIterator<Item = (&'static str, Option<OsString>)>) -> io::Error {

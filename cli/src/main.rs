@@ -34,7 +34,11 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // Whoever may write a ring can cut it short under us: an error then, unless the kernel refuses even that.
     let _ = lapwing_ring::guard_mappings();
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let outcome = match command {
+        command if command.is_for_its_output() && inherited::is_stdout_closed() => {
+            Err(Failure::Output(rustix::io::Errno::BADF.into()))
+        }
         Command::Run(args) => Ok(run::run(&args)),
         Command::Log(args) => log::log(&args),
         Command::Kmsg(args) => kmsg::kmsg(&args),

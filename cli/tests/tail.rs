@@ -7,7 +7,7 @@ use sandbox::{Done, Sandbox};
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -229,6 +229,35 @@ fn output_that_cannot_be_written_is_an_error() {
     let done = Done::of(sandbox.command(&["tail"]).stdout(full).output().unwrap());
     assert_eq!(done.code, 1);
     assert!(done.stderr.starts_with("lapwing: cannot write the output"), "{}", done.stderr);
+}
+
+#[test]
+fn nor_does_a_closed_standard_output_take_anything() {
+    let sandbox = Sandbox::with_ring("64K");
+    sandbox.ok(&["log", "text"]);
+    let closed = |args: &[&str]| {
+        let command = sandbox.command(args);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec \"$@\" >&-", "sh"]).arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        Done::of(shell.current_dir(sandbox.path(".")).output().unwrap())
+    };
+    for args in [&["tail"][..], &["tail", "--cursor-file", "seen"], &["stat"], &["ls"], &["plot"]] {
+        let done = closed(args);
+        assert_eq!(done.code, 1, "{args:?}");
+        assert!(done.stderr.starts_with("lapwing: cannot write the output: Bad file"), "{args:?}: {}", done.stderr);
+    }
+    assert_eq!(sandbox.ok(&["tail", "-o", "cat", "--cursor-file", "seen"]), "text\n", "it was never shown");
+    // What is done, or told by the exit code, needs no output.
+    for args in [&["log", "more"][..], &["check"], &["plot", "-o", "rates.svg"]] {
+        let done = closed(args);
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{args:?}");
+    }
 }
 
 #[test]
