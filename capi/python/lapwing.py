@@ -23,6 +23,7 @@ and what is in it goes to any handler of `logging`:
 import ctypes
 import datetime
 import logging
+import operator
 import os
 import re
 import select
@@ -105,6 +106,16 @@ class _Counts(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint64) for name in ("read", "lost", "abandoned", "stalled")]
 
 
+def _path(ring):
+    if ring is None:
+        return None
+    path = os.fsencode(ring)
+    if b"\0" in path:
+        # To C that is where it ends, and what is in front of it may be another ring.
+        raise ValueError("embedded null byte")
+    return path
+
+
 def _load(path):
     # No call waits for anything, so the interpreter's lock is kept: letting it go takes longer than a record.
     library = ctypes.PyDLL(path or os.environ.get("LAPWING_LIBRARY") or "liblapwing.so.0")
@@ -162,7 +173,7 @@ class LapwingHandler(logging.Handler):
     def __init__(self, ring=None, level=logging.NOTSET, library=None):
         self._writer = None
         self._library = _load(library)
-        name = None if ring is None else os.fsencode(ring)
+        name = _path(ring)
         self._writer = _opened(self._library, self._library.lapwing_writer_open, name)
         super().__init__(level)
 
@@ -264,7 +275,7 @@ class Reader:
         self._library = _load(library)
         self._record, self._gap = _Record(), _Gap()
         self.follow, self.gaps = follow, gaps
-        name = None if ring is None else os.fsencode(ring)
+        name = _path(ring)
         self._reader = _opened(self._library, self._library.lapwing_reader_open, name, int(mapped))
         if start != 0:
             self.seek(start)
@@ -361,7 +372,10 @@ class Reader:
     def seek(self, to):
         """Moves to "oldest", "end" or a sequence; gives the sequence that it stands before now. Counts start anew."""
         now = ctypes.c_uint64()
-        where = (self._START[to], 0) if isinstance(to, str) else (2, to)
+        where = (self._START[to], 0) if isinstance(to, str) else (2, operator.index(to))
+        if not 0 <= where[1] < 1 << 64:
+            # ctypes would cut it to 64 bits, and -1 would be the end.
+            raise ValueError(f"no sequence: {to}")
         self._checked(self._library.lapwing_reader_seek(self._open, *where, ctypes.byref(now)))
         return now.value
 

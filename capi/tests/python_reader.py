@@ -191,6 +191,22 @@ for path, code in ((live + ".none", -7), (foreign, -8)):
     except LapwingError as error:
         assert error.code == code and path in str(error), error
 
+# What C would take for something else.
+reader = Reader(live)
+for wrong in (-1, 1 << 64):
+    try:
+        reader.seek(wrong)
+        raise AssertionError(f"stands at {reader.sequence} after {wrong}")
+    except ValueError:
+        assert reader.sequence == 0
+for opens in (Reader, lapwing.LapwingHandler):
+    try:
+        opens(live + "\0.other")
+        raise AssertionError(f"{opens} opened {live}")
+    except ValueError:
+        pass
+reader.close()
+
 # The printer.
 program = [sys.executable, lapwing.__file__]
 done = subprocess.run([*program, live], capture_output=True, text=True, check=True)
