@@ -9,8 +9,8 @@ use crate::save::SaveArgs;
 use crate::stat::StatArgs;
 use crate::tail::TailArgs;
 use crate::top::TopArgs;
-use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
+use clap::builder::{OsStringValueParser, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand};
 use lapwing_reader_shim::Format;
 use lapwing_ring::{Level, Location, Purpose};
@@ -94,7 +94,7 @@ impl Command {
 #[derive(Debug, Args)]
 pub struct RingArgs {
     /// The ring: a path, or a bare name beside the default ring
-    #[arg(long, value_name = "RING")]
+    #[arg(long, value_name = "RING", value_parser = ring_parser())]
     pub ring: Option<OsString>,
 }
 
@@ -150,6 +150,14 @@ pub struct KmsgArgs {
     pub ring: RingArgs,
 }
 
+/// A ring's name: not nothing, which a variable that is not set leaves.
+pub fn ring_parser() -> impl TypedValueParser<Value = OsString> {
+    OsStringValueParser::new().try_map(|name| match name.is_empty() {
+        true => Err("a ring has a name; without --ring it is the default one"),
+        false => Ok(name),
+    })
+}
+
 pub fn format_parser() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>())
 }
@@ -194,6 +202,7 @@ pub struct CreateArgs {
     #[arg(long)]
     pub group: Option<String>,
     /// The ring: a path, or a bare name beside the default ring
+    #[arg(value_parser = ring_parser())]
     pub ring: OsString,
 }
 
@@ -206,6 +215,7 @@ Examples:
   lapwing rm big")]
 pub struct RmArgs {
     /// The ring: a path, or a bare name beside the default ring
+    #[arg(value_parser = ring_parser())]
     pub ring: OsString,
 }
 
@@ -225,7 +235,7 @@ pub struct CheckArgs {
     #[arg(long)]
     pub json: bool,
     /// The rings: paths, or bare names beside the default ring, which is meant without any
-    #[arg(value_name = "RING")]
+    #[arg(value_name = "RING", value_parser = ring_parser())]
     pub rings: Vec<OsString>,
 }
 

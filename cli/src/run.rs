@@ -42,7 +42,7 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t = Buffer::Line)]
     buffer: Buffer,
     /// A path, or a name beside the default ring
-    #[arg(long, value_name = "RING")]
+    #[arg(long, value_name = "RING", value_parser = crate::args::ring_parser())]
     ring: Option<OsString>,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]

@@ -187,3 +187,13 @@ fn a_damaged_ring_is_4_for_every_command_that_opens_it() {
         }
     }
 }
+
+#[test]
+fn an_empty_name_is_wrong_usage() {
+    let sandbox = Sandbox::with_ring("64K");
+    for words in [&["tail", "--ring", ""][..], &["stat", "--ring", ""], &["log", "--ring", "", "x"], &["create", ""]] {
+        let done = sandbox.run(words);
+        assert_eq!(done.code, 2, "{words:?}: {}", done.stderr);
+        assert!(done.stderr.contains("a ring has a name"), "{words:?}: {}", done.stderr);
+    }
+}

@@ -1,7 +1,7 @@
 //! The command line of `lapwing tail`.
 
 use super::color::Color;
-use crate::args::{Lines, format_parser};
+use crate::args::{Lines, format_parser, ring_parser};
 use clap::Args;
 use lapwing_reader_shim::{Format, LevelRange, Query, parse_time};
 use regex::bytes::Regex;
@@ -88,7 +88,7 @@ pub struct TailArgs {
     #[arg(long)]
     pub spin: bool,
     /// The ring: a path, or a bare name beside the default ring. May be given several times
-    #[arg(long = "ring", value_name = "RING")]
+    #[arg(long = "ring", value_name = "RING", value_parser = ring_parser())]
     pub rings: Vec<OsString>,
 }
 
