@@ -6,9 +6,24 @@ pub mod following;
 use std::fs::{File, Permissions, set_permissions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
+
+/// Tests that run in the background of a shell ignore what ends programs there, and so would their children.
+#[allow(unsafe_code)]
+pub fn minds_signals(command: &mut Command) {
+    let reset = || {
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
+            // SAFETY: gives a signal its default action, which is safe between fork and exec.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes async-signal-safe calls alone.
+    unsafe { command.pre_exec(reset) };
+}
 
 /// Makes the ring at `path` look as it does when the machine was started anew. A file in memory that has its time of birth
 /// would be known to be of this boot, and sandboxes may lie in memory.
@@ -55,6 +70,7 @@ impl Sandbox {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lapwing"));
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
         command.env_remove("LAPWING_RING").env("XDG_RUNTIME_DIR", self.folder.path()).env("TZ", "UTC");
+        minds_signals(&mut command);
         command
     }
 
