@@ -3,6 +3,7 @@
 use crate::loss::{Loss, LossKind};
 use lapwing_ring::{Bounds, Gap, Names, Read, ReadError, Reader, Record, Seek, Who};
 use std::io;
+use std::time::Duration;
 
 /// What a walk comes by.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -123,6 +124,11 @@ impl Follow {
     /// Waits a little; see [`Reader::pause`].
     pub fn pause(&mut self) {
         self.reader.pause();
+    }
+
+    /// As [`Follow::pause`], for `limit` at most; see [`Reader::pause_at_most`].
+    pub fn pause_at_most(&mut self, limit: Duration) {
+        self.reader.pause_at_most(limit);
     }
 
     /// Reads once and hands on what there is: at most one loss and the record behind it.

@@ -58,6 +58,8 @@ enum Way {
     Write,
     /// The same through a pool.
     Pool,
+    /// Wakes a sleeper at every record.
+    Wake,
     /// Attaches where a slot belongs to somebody dead.
     TakeOver,
     /// Turns the page where the next one is held by somebody dead.
@@ -104,6 +106,8 @@ const LABELS: &[(&str, Way, &[u32])] = &[
     ("claim:idle", Way::Write, &[1, 2]),
     ("claim:idle", Way::TakeOver, &[1]),
     ("release:owner", Way::Write, &[1, 2]),
+    ("bell:ring", Way::Wake, &[1, 2, 37]),
+    ("bell:set", Way::Read, &[1, 2]),
     ("pool:borrow", Way::Pool, &[1, 2, 37]),
     ("pool:return", Way::Pool, &[1, 2, 37]),
     ("line:claim", Way::Line, &[1, 2]),
@@ -143,6 +147,14 @@ fn child() {
         "Write" | "TakeOver" => rounds(|counter| {
             let mut writer = Writer::open(ring).unwrap();
             (0..40).for_each(|i| append(&mut writer, CHILD, counter + i));
+        }),
+        "Wake" => rounds(|counter| {
+            let mut writer = Writer::open(ring).unwrap();
+            let (map, _) = Mapping::open_to_write(ring).unwrap();
+            for counter in counter..counter + 40 {
+                map.ring().header.bell.store(crate::bell::SET, Relaxed);
+                append(&mut writer, CHILD, counter);
+            }
         }),
         "Pool" => rounds(|counter| {
             let log = Log::open(ring).unwrap();
@@ -422,6 +434,25 @@ fn a_reader_looks_again_at_a_record_whose_writer_has_left() {
     assert_eq!(writer.wait(|| ()).code(), Some(0));
     reader.go_on();
     assert_eq!(reader.wait(|| ()).code(), Some(0));
+}
+
+#[test]
+fn a_sleeper_gets_the_record_of_a_writer_that_was_killed_before_it_rang() {
+    let ring = TestRing::new("not-rung");
+    let mut reader = Reader::open(&ring.0).unwrap();
+    let (map, _) = Mapping::open_to_write(&ring.0).unwrap();
+    let mut writer = None;
+    std::thread::scope(|scope| {
+        let found = scope.spawn(|| reader.wait(Duration::from_secs(20)).unwrap());
+        while map.ring().header.bell.load(Relaxed) != crate::bell::SET {
+            std::thread::yield_now();
+        }
+        let status = writer.insert(Started::new("Wake bell:ring 1", libc::SIGKILL, &ring.0)).wait(|| ());
+        assert_eq!(status.signal(), Some(libc::SIGKILL));
+        assert!(found.join().unwrap(), "nobody woke it");
+    });
+    assert_eq!(map.ring().header.bell.load(Relaxed), crate::bell::SET, "nobody rang");
+    assert!(matches!(reader.next(), Ok(crate::Read::Record(_))));
 }
 
 #[test]

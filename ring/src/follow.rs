@@ -31,13 +31,25 @@ pub struct Reader {
     spin: bool,
     /// Pauses since the last record or gap.
     idle: u32,
+    /// The sequence before which it was woken last.
+    woken_at: Option<u64>,
+    /// Woken for nothing: the next pause is not one by the bell.
+    in_vain: bool,
+    /// It has slept to the end since it set the bell.
+    has_slept: bool,
 }
 
 /// Pauses that only burn a microsecond each, before the first that sleeps.
 const SHORT_PAUSES: u32 = 32;
 const SHORT_PAUSE: Duration = Duration::from_micros(1);
-/// The longest sleep, and so nearly the longest that a record can go unnoticed.
+/// The longest sleep that nobody ends early, and so nearly the longest that a record can go unnoticed.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(6);
+/// From this pause on a reader sleeps by the bell, where it can: shorter ones cost no more than being woken does.
+pub(crate) const BELL_FROM: Duration = Duration::from_micros(512);
+/// The first sleep behind setting the bell: a writer may have looked at it before, and its commit was on its way.
+pub(crate) const FIRST_SLEEP: Duration = Duration::from_millis(10);
+/// Further ones: for writers that ring no bell, or die before they do.
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(25);
 
 impl Reader {
     /// Attaches to the ring at `path`, before sequence 0. The file is mapped if it belongs to us or to root; what somebody
@@ -62,7 +74,17 @@ impl Reader {
         let words = crate::layout::record_words(identity.geometry.max_body()) as usize;
         // Any length that a record's header can hold, so that no damaged one is cut short.
         let buf = vec![0; words.max(crate::layout::record_words(0x7fff) as usize)];
-        Ok(Self { map: Arc::new(map), identity, cursor: Cursor::at(0), buf, spin: false, idle: 0 })
+        Ok(Self {
+            map: Arc::new(map),
+            identity,
+            cursor: Cursor::at(0),
+            buf,
+            spin: false,
+            idle: 0,
+            woken_at: None,
+            in_vain: false,
+            has_slept: false,
+        })
     }
 
     fn ring(&self) -> &Ring<'_> {
@@ -170,16 +192,18 @@ impl Reader {
     }
 
     /// Waits a little, to be called when there was nothing to read: a microsecond at first, longer each time, 6 ms at most.
-    /// Ends early when the next record is committed meanwhile.
+    ///
+    /// Where the ring is mapped, in memory (tmpfs) and may be written by us, it sleeps for 25 ms at most, and the next writer
+    /// to commit wakes it: for that it sets a word of the header, which is no part of the log.
     ///
     /// A reader that never pauses takes the line of the next record from its writer again and again, which costs the
     /// writer 10 to 20 times its own price; [`Reader::set_spin`] is for those who pay that for latency.
     pub fn pause(&mut self) {
-        self.pause_at_most(LONGEST_PAUSE);
+        self.pause_at_most(Duration::MAX);
     }
 
     /// Waits until there is something to read, `timeout` at most. True if there is: then [`Reader::next`] gives it, or the
-    /// loss of it. Wakes up as often as [`Reader::pause`] does; signals do not end it.
+    /// loss of it. Looks as often as with [`Reader::pause`]; signals do not end it.
     ///
     /// # Errors
     /// The ring is damaged.
@@ -199,7 +223,8 @@ impl Reader {
         }
     }
 
-    fn pause_at_most(&mut self, limit: Duration) {
+    /// As [`Reader::pause`], but for `limit` at most, for those who have more to look at than this ring.
+    pub fn pause_at_most(&mut self, limit: Duration) {
         self.idle = self.idle.saturating_add(1);
         if self.spin || self.idle <= SHORT_PAUSES {
             let since = Instant::now();
@@ -213,7 +238,39 @@ impl Reader {
             }
         }
         let doublings = (self.idle - SHORT_PAUSES).min(16);
-        std::thread::sleep((SHORT_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE).min(limit));
+        let pause = (SHORT_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE);
+        if pause < BELL_FROM || !self.sleep(limit) {
+            std::thread::sleep(pause.min(limit));
+        }
+    }
+
+    /// A pause by the bell. False: it takes another one.
+    fn sleep(&mut self, limit: Duration) -> bool {
+        // Who waits for a commit is to see soon whether its writer died.
+        if self.cursor.awaits_commit() || std::mem::take(&mut self.in_vain) {
+            return false;
+        }
+        let Some(bell) = self.map.bell() else { return false };
+        let is_anew = bell.set();
+        match self.cursor.peek(self.map.ring(), &mut self.buf) {
+            Ok(false) if self.cursor.awaits_commit() => return false,
+            Ok(false) => {}
+            // For `next` to tell.
+            Ok(true) | Err(_) => return true,
+        }
+        let bound = if is_anew || !self.has_slept { FIRST_SLEEP } else { LONGEST_SLEEP };
+        let is_woken = bell.sleep(bound.min(limit));
+        self.has_slept = !is_woken;
+        if is_woken {
+            let seq = self.cursor.seq();
+            // What it was woken for may be in flight for a moment. Woken twice at one place it was for nothing, and is not to
+            // be kept busy by that.
+            self.in_vain = self.woken_at.replace(seq) == Some(seq);
+            if !self.in_vain {
+                self.idle = SHORT_PAUSES;
+            }
+        }
+        true
     }
 
     /// Never sleep in [`Reader::pause`].

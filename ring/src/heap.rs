@@ -48,7 +48,9 @@ impl HeapRing {
             namespaces: std::array::from_fn(|_| word(0)),
             reserved_d: [0; _],
             head: Atomic::new(HeadWord::open(first_epoch)),
-            reserved_e: [0; 383],
+            reserved_e: [0; 15],
+            bell: word(0),
+            reserved_f: [0; 367],
         });
         let slots = (0..geometry.slot_count()).map(|_| Slot {
             owner: Atomic::new(OwnerWord::FREE),
@@ -84,6 +86,7 @@ impl HeapRing {
             body,
             ticking: true,
             judge,
+            waker: || Some(|_| ()),
             fetch: None,
             saved: false,
         }

@@ -72,7 +72,10 @@ pub(crate) struct Header {
     pub(crate) namespaces: [Atomic<u64>; NAMESPACES],
     pub(crate) reserved_d: [u64; 64 - NAMESPACES],
     pub(crate) head: Atomic<HeadWord>,
-    pub(crate) reserved_e: [u64; 383],
+    pub(crate) reserved_e: [u64; 15],
+    /// Not 0 while readers may sleep; the low half is a futex.
+    pub(crate) bell: Atomic<u64>,
+    pub(crate) reserved_f: [u64; 367],
 }
 
 /// One writer's place in the table.
@@ -136,6 +139,7 @@ const _: () = {
     assert!(offset_of!(Header, slots_high) == 384);
     assert!(offset_of!(Header, namespaces) == 512);
     assert!(offset_of!(Header, head) == 1024);
+    assert!(offset_of!(Header, bell) == 1152);
     assert!(offset_of!(Slot, owner) == 0);
     assert!(offset_of!(Slot, announce) == 8);
     assert!(offset_of!(Slot, records) == 16);

@@ -71,6 +71,7 @@ compile_error!("lapwing needs a 64-bit little-endian Linux");
 extern crate self as lapwing_ring;
 
 mod advance;
+mod bell;
 mod clock;
 mod copy;
 #[cfg_attr(all(test, loom), allow(dead_code))]
@@ -121,6 +122,8 @@ mod names;
 mod private;
 #[cfg(not(all(test, loom)))]
 mod process;
+#[cfg(not(all(test, loom)))]
+mod sleep;
 #[cfg(not(all(test, loom)))]
 mod snapshot;
 #[cfg(not(all(test, loom)))]

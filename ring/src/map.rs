@@ -15,6 +15,7 @@ use crate::memory::Memory;
 use crate::private::{Alarm, PrivateCopy, Trouble};
 use crate::process::effective_uid;
 use crate::ring::{Look, Ring};
+use crate::sleep::{Bell, waker};
 use crate::sync::Atomic;
 use crate::unfinished::Unfinished;
 use crate::word::{EntryWord, HeadWord, OwnerWord};
@@ -24,7 +25,7 @@ use std::io::{self, Read};
 use std::mem::offset_of;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The kernel's id of this boot.
 pub(crate) fn boot_id() -> io::Result<[u64; 2]> {
@@ -164,6 +165,8 @@ pub(crate) struct Mapping {
     copy: Option<Arc<PrivateCopy>>,
     /// Its place among the guarded mappings.
     guarded: Option<usize>,
+    /// Of a reader: what it can sleep by, once that was looked for.
+    bell: OnceLock<Option<Bell>>,
     #[allow(dead_code, reason = "owns what `ring` borrows")]
     judge: Arc<JudgeFn>,
     #[allow(dead_code, reason = "owns what `ring` borrows")]
@@ -231,12 +234,9 @@ impl Mapping {
         });
         let fetch = copy.clone().map(|copy| Arc::new(move |part| copy.fetch(part)) as Arc<FetchFn>);
         let locks = LockFile::new(path, (meta.dev(), meta.ino()), write);
-        let liveness = Liveness {
-            locks: Some(locks.clone()),
-            // Who writes has asked before.
-            other_boot: !write && identity.is_of_another_boot(),
-            frees: write,
-        };
+        // Who writes has asked before.
+        let other_boot = !write && identity.is_of_another_boot();
+        let liveness = Liveness { locks: Some(locks.clone()), other_boot, frees: write };
         let judge: Arc<JudgeFn> = Arc::new(move |header, slot, owner| liveness.judge(header, slot, owner));
         // SAFETY: `memory` has `geometry.file_len(..)` bytes from its start, page-aligned, and lives as long as the `Mapping`
         // that it is stored in; `Mapping::ring` gives the view out for no longer than that.
@@ -252,7 +252,12 @@ impl Mapping {
             Access::Mapped => crate::guard::enter(memory.as_mut_ptr() as usize, len, &alarm),
             Access::Copied => None,
         };
-        Ok(Self { ring, lines, path: path.to_owned(), access, locks, alarm, copy, guarded, judge, fetch, memory })
+        let bell = OnceLock::new();
+        if access == Access::Copied || identity.copied || other_boot {
+            // Nobody rings it, and the file is to stay as it is.
+            let _ = bell.set(None);
+        }
+        Ok(Self { ring, lines, path: path.to_owned(), access, locks, alarm, copy, guarded, bell, judge, fetch, memory })
     }
 
     /// The ring in this mapping. Of a mapping made for reading, only loads may be used.
@@ -270,6 +275,19 @@ impl Mapping {
     /// Takes the lock of a slot that is about to be claimed, where that tells the truth.
     pub(crate) fn lock(&self, slot: usize) -> Taken {
         self.locks.take(slot)
+    }
+
+    /// What a reader can sleep by, where it may write the file: looked for once. Not for who stores to this mapping.
+    pub(crate) fn bell(&self) -> Option<&Bell> {
+        let open = || Bell::open(&self.path, self.locks.identity(), Arc::clone(&self.alarm));
+        self.bell.get_or_init(open).as_ref()
+    }
+
+    /// Wakes all who sleep by [`Mapping::bell`], here and elsewhere.
+    pub(crate) fn ring_bell(&self) {
+        if let Some(Some(bell)) = self.bell.get() {
+            bell.ring();
+        }
     }
 
     /// What went wrong with the file since it was opened.
@@ -378,5 +396,17 @@ pub(crate) unsafe fn view<'m>(base: *mut u8, geometry: Geometry, clock: Clock) -
     let pages = unsafe { std::slice::from_raw_parts(pages_at, words) };
     debug_assert!(PAGE_HEADER_WORDS < geometry.page_words());
     let judge = &|header: &Header, slot, owner| Liveness::WITHOUT_FILE.judge(header, slot, owner);
-    Ring { header, slots, pages, geometry, clock, body: Body::BEST, ticking: true, judge, fetch: None, saved: false }
+    Ring {
+        header,
+        slots,
+        pages,
+        geometry,
+        clock,
+        body: Body::BEST,
+        ticking: true,
+        judge,
+        waker,
+        fetch: None,
+        saved: false,
+    }
 }

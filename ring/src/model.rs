@@ -8,6 +8,7 @@
 //! death of a process (a thread that returns in the middle of an append, and a flag, stand for it), mappings, more than
 //! five threads, reordering of a load with a later store, the machine code.
 
+use crate::bell;
 use crate::copy::Body;
 use crate::error::AppendError;
 use crate::evidence::Evidence;
@@ -133,6 +134,13 @@ impl Reader {
         self.start = self.stage.with(|ring| self.cursor.seek(ring, Seek::Oldest)).expect("no model damages the ring");
         self.cursor.patience.scan_after = u64::MAX;
         self.start
+    }
+
+    /// Is there a record? Takes no step.
+    fn peek(&self) -> bool {
+        let mut cursor = self.cursor.clone();
+        let read = self.stage.with(|ring| matches!(cursor.next(ring, &mut [0; 8]), Ok(Read::Record(_))));
+        read
     }
 
     /// Takes `steps` looks at the ring and tells what it saw: `0:a1` is sequence 0, written by a as its 1.
@@ -540,6 +548,44 @@ fn lease_is_handed_over() {
     });
 }
 
+/// A reader sets the bell, looks once more, and sleeps if the bell is still set; a writer commits and looks at the bell. Who
+/// found it rung sets it anew, and sees what it was rung for. Nobody rings where the writer looked before the bell was set and
+/// the reader before the commit got through: a fence on both sides would forbid that, a second look behind a bounded sleep
+/// makes good for it.
+fn sleeper_is_woken_or_looks_again() {
+    const EXPECTED: &[&str] =
+        &["awake: true", "rung before it slept: true", "woken: true", "never rung, second look: true"];
+    explore(EXPECTED, || {
+        let stage = Stage::new(2, 3);
+        let (mut a, mut reader) = (stage.attach(1), stage.reader());
+        reader.join();
+        let a = spawn(move || a.append(0));
+        let reader = spawn(move || {
+            let set = || stage.with(|ring| bell::set(&ring.header.bell));
+            set();
+            if reader.peek() {
+                return (reader, Some("awake: true".to_owned()));
+            }
+            // What futex(2) asks before it puts anybody to sleep.
+            if stage.with(|ring| ring.header.bell.load(Relaxed)) == bell::SET {
+                return (reader, None);
+            }
+            set();
+            let outcome = format!("rung before it slept: {}", reader.peek());
+            (reader, Some(outcome))
+        });
+        a.join().unwrap();
+        let (reader, awake) = reader.join().unwrap();
+        // Time has passed: whatever the writer did has got through.
+        let later = spawn(move || {
+            let is_rung = reader.stage.with(|ring| ring.header.bell.load(Relaxed)) != bell::SET;
+            format!("{}: {}", if is_rung { "woken" } else { "never rung, second look" }, reader.peek())
+        });
+        let later = later.join().unwrap();
+        awake.unwrap_or(later)
+    });
+}
+
 /// Every model, by name.
 const MODELS: &[(&str, fn())] = &[
     ("dead_writer_leaves_a_hole", dead_writer_leaves_a_hole),
@@ -554,6 +600,7 @@ const MODELS: &[(&str, fn())] = &[
     ("new_writers_line_is_his_own", new_writers_line_is_his_own),
     ("reader_joins_midway", reader_joins_midway),
     ("released_slot_continues_its_counter", released_slot_continues_its_counter),
+    ("sleeper_is_woken_or_looks_again", sleeper_is_woken_or_looks_again),
     ("stalled_writer_is_stepped_over", stalled_writer_is_stepped_over),
     ("stalled_writer_pins_its_page", stalled_writer_pins_its_page),
     ("two_helpers_race_in_advance", two_helpers_race_in_advance),
@@ -579,6 +626,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("claim:owner", "released_slot_continues_its_counter"),
     ("claim:idle", "dead_writers_record_survives_its_slot"),
     ("release:owner", "living_writer_leaves_no_hole"),
+    ("bell:set", "sleeper_is_woken_or_looks_again"),
+    ("bell:ring", "sleeper_is_woken_or_looks_again"),
     ("read:head", "living_writer_leaves_no_hole"),
     ("read:base", "reader_joins_midway"),
     ("read:entry", "living_writer_leaves_no_hole"),
@@ -645,6 +694,7 @@ tests!(
     new_writers_line_is_his_own,
     reader_joins_midway,
     released_slot_continues_its_counter,
+    sleeper_is_woken_or_looks_again,
     stalled_writer_is_stepped_over,
     stalled_writer_pins_its_page,
     two_helpers_race_in_advance,

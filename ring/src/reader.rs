@@ -170,6 +170,12 @@ impl Cursor {
         ring.page(self.epoch).load_entry(self.index).offset_in(self.epoch).is_some()
     }
 
+    /// When it was last asked, was the next record in flight?
+    #[cfg(not(all(test, loom)))]
+    pub(crate) fn awaits_commit(&self) -> bool {
+        self.hole.is_some()
+    }
+
     /// The page it stands on, 0 for none, and the place of the next record there.
     #[cfg(not(all(test, loom)))]
     pub(crate) fn place(&self) -> (u64, u32) {

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bell::Waker;
 use crate::clock::Clock;
 use crate::copy::Body;
 use crate::evidence::{Evidence, Verdict};
@@ -25,6 +26,7 @@ pub(crate) struct Ring<'m> {
     /// False in benches that ask what ticks cost.
     pub(crate) ticking: bool,
     pub(crate) judge: Judge<'m>,
+    pub(crate) waker: Waker,
     /// Of a reader that does not map the file: copies what it is about to look at.
     pub(crate) fetch: Option<Fetch<'m>>,
     /// Nobody will ever store to it, and it says itself what became of records and writers.

@@ -102,6 +102,10 @@ mod imp {
 
     impl Atomic<u64> {
         #[track_caller]
+        pub(crate) fn swap(&self, n: u64, order: Ordering) -> u64 {
+            self.0.swap(n, order)
+        }
+        #[track_caller]
         pub(crate) fn fetch_add(&self, n: u64, order: Ordering) -> u64 {
             self.0.fetch_add(n, order)
         }

@@ -1,10 +1,10 @@
 //! A descriptor for event loops: poll(2) says that it is readable when a reader has something to read.
 //!
-//! Writers wake nobody, so a thread looks at the ring in the reader's place, at two words, and only while the reader
-//! waits.
+//! Writers know nothing of descriptors, so a thread looks at the ring in the reader's place, at two words, and only while the
+//! reader waits.
 #![allow(unsafe_code)]
 
-use crate::follow::{LONGEST_PAUSE, Reader};
+use crate::follow::{BELL_FROM, FIRST_SLEEP, LONGEST_PAUSE, LONGEST_SLEEP, Reader};
 use crate::map::Mapping;
 use crate::process::ForkPage;
 use std::fs::File;
@@ -38,7 +38,7 @@ const FIRST_NAP: Duration = Duration::from_micros(100);
 /// alone; it is not to be read, written or closed by others.
 ///
 /// The thread sleeps while the descriptor is readable. Else it looks after 100 microseconds, then after twice as long,
-/// up to every 6 ms. It takes no signals, and ends when this is dropped. It touches the mapping of a reader that maps,
+/// up to every 6 ms, or sleeps as [`Reader::pause`] does. It takes no signals, and ends when this is dropped. It touches the mapping of a reader that maps,
 /// as the reader does.
 pub struct Watch {
     shared: Arc<Shared>,
@@ -164,6 +164,8 @@ impl Drop for Watch {
         }
         self.shared.state().stop = true;
         self.shared.changed.notify_one();
+        // It may sleep there. Others who do look again, and sleep on.
+        self.shared.map.ring_bell();
         // It cannot panic: nothing in it does.
         let _ = thread.join();
     }
@@ -177,6 +179,7 @@ impl Shared {
     fn run(&self) {
         let mut state = self.state();
         let (mut watched, mut nap) = (None, FIRST_NAP);
+        let (mut has_slept, mut in_vain) = (false, false);
         while !state.stop {
             if watched != state.armed {
                 (watched, nap) = (state.armed, FIRST_NAP);
@@ -189,6 +192,21 @@ impl Shared {
                 state.armed = None;
                 // Who closed the descriptor hears of it at his next call.
                 let _ = self.fire();
+                continue;
+            }
+            // A place that is beyond reading for a moment is looked at again soon.
+            if nap >= BELL_FROM
+                && !std::mem::take(&mut in_vain)
+                && let Some(bell) = self.map.bell()
+                && let is_anew = bell.set()
+                && matches!(self.look(armed.place), Ok(Sight::Nothing))
+            {
+                let bound = if is_anew || !has_slept { FIRST_SLEEP } else { LONGEST_SLEEP };
+                // Who arms it anew meanwhile has looked himself, and what is committed behind that rings.
+                drop(state);
+                in_vain = bell.sleep(bound);
+                has_slept = !in_vain;
+                state = self.state();
                 continue;
             }
             state = self.changed.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0;

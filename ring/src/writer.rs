@@ -276,6 +276,7 @@ impl<'m> Ring<'m> {
         let seq = place.page.base_seq().load(Relaxed).wrapping_add(place.index as u64);
         self.publish(&place);
         self.leave(hold, text);
+        self.wake_sleepers();
         seq
     }
 

@@ -2,6 +2,7 @@
 //! In a program of its own, for that is for good.
 
 use lapwing_ring::{AppendError, Create, Level, Log, Reader};
+use std::os::unix::fs::FileExt;
 use std::sync::Barrier;
 
 #[test]
@@ -34,6 +35,14 @@ fn a_confined_process_appends_with_the_slots_that_it_has() {
         })
         .collect();
     assert!(tids[..3].iter().all(|&tid| tid != 0) && tids[3..] == [0, 0], "{tids:?}");
+
+    // It wakes nobody, and leaves that to the next one. The word is that of docs/FORMAT.md.
+    let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+    file.write_all_at(&1u64.to_le_bytes(), 1152).unwrap();
+    log.append(Level::INFO, b"without a bell").unwrap();
+    let mut bell = [0; 8];
+    file.read_exact_at(&mut bell, 1152).unwrap();
+    assert_eq!(u64::from_le_bytes(bell), 1);
 
     log.release();
     assert_eq!(reader.stat().unwrap().writers.len(), 2, "what takes a system call is not done");

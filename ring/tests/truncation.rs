@@ -4,6 +4,7 @@
 
 use lapwing_ring::{Access, AppendError, Create, Level, Log, Read, ReadError, Reader, Seek, Writer, guard_mappings};
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -54,6 +55,7 @@ fn actor() {
             guard_mappings().unwrap();
             read_on_after_a_cut(path, words[2].parse().unwrap());
         }
+        "sleeper" => sleep_after_a_cut(path),
         "writer" => append_after_a_cut(path, words[2].parse().unwrap()),
         "chain" => pass_on_what_is_not_ours(path),
         "default" => die_of_what_is_not_ours(path),
@@ -84,6 +86,20 @@ fn assert_done(output: &Output) {
     let text = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("said done"), "{:?} {text}{error}", output.status);
+}
+
+/// What is touched first is the bell, which is mapped by itself.
+fn sleep_after_a_cut(path: &Path) {
+    guard_mappings().unwrap();
+    let mut reader = Reader::open(path).unwrap();
+    reader.seek(Seek::Newest).unwrap();
+    assert!(!reader.wait(std::time::Duration::from_millis(50)).unwrap());
+    let mut bell = [0; 8];
+    File::open(path).unwrap().read_exact_at(&mut bell, 1152).unwrap();
+    assert_eq!(u64::from_le_bytes(bell), 1, "it has slept by the bell");
+    File::options().write(true).open(path).unwrap().set_len(0).unwrap();
+    (0..3).for_each(|_| reader.pause());
+    assert_eq!(reader.next(), Err(ReadError::Truncated { seq: 1 }));
 }
 
 /// Records 1 and on, until there is an error; how many were read, record 0 among them.
@@ -189,6 +205,12 @@ fn a_guarded_reader_gets_an_error_wherever_the_file_is_cut() {
         let ring = TestRing::with_records("guarded", 400);
         assert_done(&act("guarded", &ring.0, len));
     }
+}
+
+#[test]
+fn a_guarded_reader_that_sleeps_gets_an_error_when_the_file_is_cut() {
+    let ring = TestRing::with_records("sleeper", 1);
+    assert_done(&act("sleeper", &ring.0, 0));
 }
 
 #[test]

@@ -11,8 +11,10 @@ use crate::watch::Watch;
 use lapwing_reader_shim::{Filter, Progress};
 use lapwing_ring::{Location, Reader};
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The longest pause where several rings are followed.
+const AMONG_OTHERS: Duration = Duration::from_millis(6);
 /// Steps along one ring before the next one has its turn.
 const TURN: u32 = 256;
 
@@ -80,7 +82,9 @@ pub fn follow(
             }
         }
         if !moved {
-            sources[0].follow.pause();
+            // The others ring another bell.
+            let limit = if is_one { Duration::MAX } else { AMONG_OTHERS };
+            sources[0].follow.pause_at_most(limit);
         }
     }
 }
