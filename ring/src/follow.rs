@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 
 /// One reader: its own place in a ring that it can only look at.
 ///
-/// It maps the file read-only and needs no more than read permission. It may stop, die or be a million records late
-/// without any writer noticing. New readers stand before sequence 0: what is overwritten already comes out as lost.
+/// It maps the file read-only and needs no more than read permission; where it has more it [sleeps](Reader::pause) better.
+/// It may stop, die or be a million records late without any writer noticing. New readers stand before sequence 0: what is
+/// overwritten already comes out as lost.
 ///
 /// If somebody truncates the file, touching the mapping raises SIGBUS, as it does with every mapped file, unless
 /// [`guard_mappings`](crate::guard_mappings) makes that an error; [`Access::Copied`] needs no such thing.

@@ -1,7 +1,8 @@
 //! A log ring in shared memory: any process appends, any number of readers follow, nobody serves.
 //!
 //! Every record has a 64-bit sequence, contiguous from 0, so each reader knows exactly which records it lost. Writers may
-//! be killed or stopped at any instruction and nobody else is harmed. Readers map the file read-only.
+//! be killed or stopped at any instruction and nobody else is harmed. Readers map the file read-only, but for a word by which
+//! they are woken, where they may write it.
 //!
 //! ```text
 //!  file    | header | writer slots | page 0 | page 1 | ..            | page B-1 | unfinished lines |
@@ -53,6 +54,7 @@
 //! | index entry | of this epoch: committed | the writer that reserved it, once |
 //! | announcement | idle, or inside page e | the slot's owner |
 //! | owner | free → owned → free | who claims it, who holds it; who needs a dead owner's page |
+//! | bell | 0 → set → 0 | a reader that is about to sleep; a writer that has committed |
 //!
 //! The ordering of every access has a label; docs/PROTOCOL.md lists them with what each one carries and the loom model that
 //! fails without it.
@@ -60,8 +62,8 @@
 //! # Signals and forks
 //!
 //! [`Log`] may be used in signal handlers and by any number of threads; [`Writer`] by one at a time. An append makes no
-//! system call, allocates nothing and never waits; claiming a slot, at the first append of a process, makes a few system
-//! calls. A forked child claims slots of its own at its first append.
+//! system call unless it wakes readers that sleep, allocates nothing and never waits; claiming a slot, at the first append
+//! of a process, makes a few system calls. A forked child claims slots of its own at its first append.
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("lapwing needs a 64-bit little-endian Linux");

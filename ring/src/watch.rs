@@ -38,8 +38,8 @@ const FIRST_NAP: Duration = Duration::from_micros(100);
 /// alone; it is not to be read, written or closed by others.
 ///
 /// The thread sleeps while the descriptor is readable. Else it looks after 100 microseconds, then after twice as long,
-/// up to every 6 ms, or sleeps as [`Reader::pause`] does. It takes no signals, and ends when this is dropped. It touches the mapping of a reader that maps,
-/// as the reader does.
+/// up to every 6 ms, or sleeps as [`Reader::pause`] does. It takes no signals, and ends when this is dropped. It touches the
+/// mapping of a reader that maps, as the reader does.
 pub struct Watch {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,

@@ -1,6 +1,6 @@
 //! What waiting for records costs, and how late they are noticed: by `Reader::wait`, and by a descriptor in poll(2).
 //!
-//! `following [SECONDS]` for each row. The writer is another process, and the processor time is that of the reader with its
+//! `following [SECONDS]` for each row; behind the table, what an append takes that wakes sleepers. The writer is another process, and the processor time is that of the reader with its
 //! thread alone.
 #![allow(unsafe_code)]
 
@@ -12,9 +12,16 @@ use std::time::{Duration, Instant};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [role, rate, ring] = &arguments[..] {
-        assert_eq!(role, "append");
-        return append(rate.parse().unwrap(), Path::new(ring));
+    match &arguments[..] {
+        [role, rate, ring] if role == "append" => return append(rate.parse().unwrap(), Path::new(ring)),
+        [role, ring] if role == "read" => {
+            let mut reader = Reader::open(Path::new(ring)).unwrap();
+            loop {
+                reader.wait(Duration::from_secs(60)).unwrap();
+                while !matches!(reader.next().unwrap(), Read::NotYet { .. }) {}
+            }
+        }
+        _ => {}
     }
     let seconds = arguments.first().map_or(10, |n| n.parse().expect("a number of seconds"));
     let time = Duration::from_secs(seconds);
@@ -30,7 +37,7 @@ fn main() {
                 let mut reader = Reader::open_with(&path, access).unwrap();
                 reader.seek(Seek::Newest).unwrap();
                 let watch = by_poll.then(|| reader.watch().unwrap());
-                let writer = (rate > 0).then(|| start(rate, &path));
+                let writer = (rate > 0).then(|| start(&["append", &rate.to_string(), path.to_str().unwrap()]));
                 let (latencies, used) = follow(&mut reader, watch.as_ref(), time);
                 if let Some(mut writer) = writer {
                     writer.kill().unwrap();
@@ -45,7 +52,31 @@ fn main() {
             }
         }
     }
+    for readers in [0, 1, 10] {
+        let mut children: Vec<_> = (0..readers).map(|_| start(&["read", path.to_str().unwrap()])).collect();
+        std::thread::sleep(Duration::from_millis(200));
+        println!("an append 10 ms behind the last one, {readers} asleep: median {} ns", seldom(&path));
+        for child in &mut children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
     std::fs::remove_file(&path).unwrap();
+}
+
+/// How long appends take that are far apart, nanoseconds.
+fn seldom(ring: &Path) -> u64 {
+    let mut writer = Writer::open(ring).unwrap();
+    let mut took: Vec<u64> = (0..500)
+        .map(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            let before = now(libc::CLOCK_MONOTONIC);
+            writer.append(Level::INFO, &before.to_le_bytes()).unwrap();
+            now(libc::CLOCK_MONOTONIC) - before
+        })
+        .collect();
+    took.sort_unstable();
+    took[took.len() / 2]
 }
 
 /// Follows for so long: how late each record came, sorted, and percents of a core.
@@ -81,8 +112,8 @@ fn follow(reader: &mut Reader, watch: Option<&Watch>, time: Duration) -> (Vec<u6
     (latencies, (used() - before) as f64 / since.elapsed().as_nanos() as f64 * 100.0)
 }
 
-fn start(rate: u64, ring: &Path) -> std::process::Child {
-    Command::new(std::env::current_exe().unwrap()).arg("append").arg(rate.to_string()).arg(ring).spawn().unwrap()
+fn start(role: &[&str]) -> std::process::Child {
+    Command::new(std::env::current_exe().unwrap()).args(role).spawn().unwrap()
 }
 
 /// Appends the time, so often a second, at irregular intervals.
