@@ -5,48 +5,13 @@ mod sandbox;
 
 use lapwing_ring::{Create, Level, Writer};
 use sandbox::Sandbox;
+use sandbox::following::Following;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// A `tail -f`, and the lines of both its streams as they come.
-struct Following {
-    child: Child,
-    out: Receiver<String>,
-    err: Receiver<String>,
-}
-
-fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, lines) = channel();
-    let stream = BufReader::new(stream);
-    std::thread::spawn(move || stream.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-    lines
-}
-
-impl Following {
-    fn start(sandbox: &Sandbox, format: &str) -> Self {
-        let args = ["tail", "-f", "--from-seq", "0", "-o", format];
-        let mut child = sandbox.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (out, err) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
-        Self { child, out, err }
-    }
-
-    fn out(&self) -> String {
-        self.out.recv_timeout(Duration::from_secs(20)).expect("a line within twenty seconds")
-    }
-
-    fn err(&self) -> String {
-        self.err.recv_timeout(Duration::from_secs(20)).expect("a notice within twenty seconds")
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// All of the ring, and what comes.
+fn follow(sandbox: &Sandbox, format: &str) -> Following {
+    Following::start(sandbox.command(&["tail", "-f", "--from-seq", "0", "-o", format]))
 }
 
 fn append(writer: &mut Writer, text: &str) {
@@ -59,7 +24,7 @@ fn removed_and_made_again() {
     let path = sandbox.path("ring");
     let mut old = Writer::open(&path).unwrap();
     append(&mut old, "one");
-    let tail = Following::start(&sandbox, "cat");
+    let tail = follow(&sandbox, "cat");
     assert_eq!(tail.out(), "one");
     sandbox.ok(&["rm", "ring"]);
     assert_eq!(tail.err(), format!("lapwing: {} was removed; waiting for a new one", path.display()));
@@ -98,7 +63,7 @@ fn replaced_by_rename_while_the_old_ring_is_written() {
     for i in 0..5000 {
         append(&mut old, &format!("old {i}"));
     }
-    let tail = Following::start(&sandbox, "json");
+    let tail = follow(&sandbox, "json");
     // Every sequence is shown or lost, in order.
     let account = |name: &str, from: u64, end: u64| {
         let (mut next, mut shown) = (from, 0);
