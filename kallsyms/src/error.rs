@@ -34,6 +34,12 @@ pub enum LoadError {
         /// Why.
         why: Hidden,
     },
+    /// It lists nothing that could be asked for.
+    #[error("{path}: no text symbol is listed")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// A line that is no symbol.
     #[error("{path}:{line}: {what}")]
     Malformed {
@@ -72,7 +78,9 @@ impl Hidden {
     /// What to do about it: the sysctl and the capability.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::Everybody => "kernel.kptr_restrict is 2; as root: sysctl kernel.kptr_restrict=1, and run with CAP_SYSLOG",
+            Self::Everybody => {
+                "kernel.kptr_restrict is 2; as root: sysctl kernel.kptr_restrict=1, and run with CAP_SYSLOG"
+            }
             Self::Capability => {
                 "this process lacks CAP_SYSLOG; run it as root, give it that capability, or as root: \
                  sysctl kernel.kptr_restrict=0 kernel.perf_event_paranoid=1"

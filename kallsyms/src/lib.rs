@@ -1,7 +1,21 @@
 //! Symbols of the running kernel: which function an address lies in, and in which module.
 
+mod block;
+mod build;
 mod error;
+mod gather;
 mod ids;
+mod names;
+mod parse;
+mod snapshot;
+mod symbolizer;
+pub mod sysfs;
+mod table;
 
+pub use build::Function;
 pub use error::{Hidden, LoadError, Reason};
 pub use ids::{BuildId, FileId};
+pub use names::NameBuffer;
+pub use snapshot::{Module, Snapshot, Symbol};
+pub use symbolizer::{Sources, Symbolizer, parse};
+pub use table::Damage;

@@ -1,0 +1,524 @@
+//! Makes a table: of lines of kallsyms, of what sysfs says of the modules, and of the table before, from which all is taken
+//! that has not changed.
+
+#![forbid(unsafe_code)]
+
+use crate::block::{Block, Builder, Unfit};
+use crate::gather::{Ordered, Unordered};
+use crate::ids::{BuildId, FileId};
+use crate::names::NameBuffer;
+use crate::parse::{Broken, Line, Lines};
+use crate::sysfs::{ModuleFacts, TextArea};
+use crate::table::{self, BootId, Part, Table};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::Read;
+use std::ops::Range;
+
+/// The name of the kernel itself among the modules.
+pub(crate) const KERNEL: &str = "vmlinux";
+/// The name of all BPF programs together.
+pub(crate) const PROGRAMS: &str = "bpf";
+
+const PAGE: u64 = 4096;
+/// No function is longer: symbols further apart lie in different pieces of memory.
+const APART: u64 = 2 << 20;
+
+/// Why there is no table.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Broken(Broken),
+    Hidden,
+    Empty,
+    Unfit(Unfit),
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
+impl From<Unfit> for Failure {
+    fn from(unfit: Unfit) -> Self {
+        Self::Unfit(unfit)
+    }
+}
+
+/// A function that is known without kallsyms: of a BPF program.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Function {
+    /// Where it begins.
+    pub address: u64,
+    /// Its length in bytes.
+    pub len: u64,
+    /// Its name, as kallsyms has it.
+    pub name: String,
+}
+
+/// What a table is made of, beside lines.
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'i> {
+    /// The table before.
+    pub(crate) old: Option<Table<'i>>,
+    /// What sysfs says, where it does.
+    pub(crate) modules: Option<&'i [ModuleFacts]>,
+    /// The functions of all BPF programs, where they are known without kallsyms.
+    pub(crate) programs: Option<&'i [Function]>,
+    pub(crate) kernel_build_id: Option<BuildId>,
+    pub(crate) boot: &'i BootId,
+    pub(crate) generation: u64,
+}
+
+/// A module of the table to be.
+struct Draft<'i> {
+    name: Cow<'i, [u8]>,
+    ino: u64,
+    text: u64,
+    build_id: Option<BuildId>,
+    file_id: Option<FileId>,
+    /// Empty: to be made of the symbols.
+    ranges: Vec<Range<u64>>,
+    /// Empty: not loaded yet.
+    block: Cow<'i, [u8]>,
+}
+
+fn page_up(address: u64) -> u64 {
+    address.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX)
+}
+
+/// The facts that tell one loading of a module from another, as a table keeps them.
+fn identity(facts: &ModuleFacts) -> (u64, u64, Option<BuildId>) {
+    (facts.identity.inode, facts.identity.text.unwrap_or(0), facts.identity.build_id)
+}
+
+/// The modules in `facts` that `table` does not have the symbols of.
+pub(crate) fn missing<'f>(table: Table<'_>, facts: &'f [ModuleFacts]) -> Vec<&'f ModuleFacts> {
+    let old = by_name(table);
+    facts
+        .iter()
+        .filter(|facts| {
+            let same =
+                old.get(facts.name.as_bytes()).filter(|part| (part.ino, part.text, part.build_id) == identity(facts));
+            same.is_none_or(|part| part.block.is_empty())
+        })
+        .collect()
+}
+
+fn by_name(table: Table<'_>) -> HashMap<&[u8], Part<'_>> {
+    let mut ranges: HashMap<usize, Vec<Range<u64>>> = HashMap::new();
+    for (range, module) in table.ranges() {
+        ranges.entry(module).or_default().push(range);
+    }
+    let parts = table.modules().enumerate();
+    parts.filter_map(|(at, entry)| Some((entry.name()?, entry.part(ranges.remove(&at).unwrap_or_default())?))).collect()
+}
+
+/// The table of every line of `lines`.
+pub(crate) fn whole(lines: impl Read, inputs: Inputs<'_>) -> Result<Vec<u8>, Failure> {
+    let mut lines = Lines::new(lines);
+    let mut drafts = Drafts::new(inputs);
+    match drafts.kernel_before() {
+        true => lines.skip_kernel()?,
+        false => drafts.read_kernel(&mut lines)?,
+    }
+    drafts.read_modules(&mut lines, true)?;
+    drafts.add_programs()?;
+    drafts.table()
+}
+
+/// The table before with what sysfs says now: a module that is not in it, or not as it is now, has no symbols yet.
+pub(crate) fn without_lines(inputs: Inputs<'_>) -> Result<Vec<u8>, Failure> {
+    some_modules(std::io::empty(), inputs)
+}
+
+/// As [`without_lines`], with the symbols of the modules in `lines`, each of which is there with all of its symbols.
+pub(crate) fn some_modules(lines: impl Read, inputs: Inputs<'_>) -> Result<Vec<u8>, Failure> {
+    let mut drafts = Drafts::new(inputs);
+    drafts.kernel_before();
+    drafts.read_modules(&mut Lines::new(lines), false)?;
+    drafts.add_programs()?;
+    drafts.table()
+}
+
+struct Drafts<'i> {
+    inputs: Inputs<'i>,
+    old: HashMap<&'i [u8], Part<'i>>,
+    drafts: Vec<Draft<'i>>,
+    nonzero: bool,
+}
+
+impl<'i> Drafts<'i> {
+    fn new(inputs: Inputs<'i>) -> Self {
+        let old = inputs.old.map_or_else(HashMap::new, by_name);
+        Self { inputs, old, drafts: Vec::new(), nonzero: false }
+    }
+
+    /// Takes the kernel itself from the table before, where there is one.
+    fn kernel_before(&mut self) -> bool {
+        let kernel = self.old.remove(KERNEL.as_bytes());
+        kernel.map(|part| self.drafts.push(Draft::from(part))).is_some()
+    }
+
+    fn read_kernel(&mut self, lines: &mut Lines<impl Read>) -> Result<(), Failure> {
+        let mut kernel =
+            Kernel { start: None, end: None, last: 0, symbols: Symbols::Ordered(Ordered::new()), listed: false };
+        while let Some(line) = lines.next_line()? {
+            if !line.module.is_empty() {
+                lines.again();
+                break;
+            }
+            if line.is_text() || line.name == b"_etext" {
+                kernel.take(line)?;
+            }
+        }
+        let listed = kernel.listed;
+        let Some((range, block)) = kernel.finish()? else {
+            return Err(if listed { Failure::Hidden } else { Failure::Empty });
+        };
+        self.nonzero = true;
+        self.drafts.push(Draft {
+            name: KERNEL.as_bytes().into(),
+            ino: 0,
+            text: range.start,
+            build_id: self.inputs.kernel_build_id,
+            file_id: None,
+            ranges: vec![range],
+            block: block.into(),
+        });
+        Ok(())
+    }
+
+    fn read_modules(&mut self, lines: &mut Lines<impl Read>, all: bool) -> Result<(), Failure> {
+        let facts: HashMap<&[u8], &'i ModuleFacts> =
+            self.inputs.modules.unwrap_or_default().iter().map(|facts| (facts.name.as_bytes(), facts)).collect();
+        // Whether a module has been met in the lines, and so is a draft already.
+        let mut seen: HashMap<Vec<u8>, ()> = HashMap::new();
+        let mut gathered = Unordered::default();
+        let mut current: Vec<u8> = Vec::new();
+        let mut taken = false;
+        let mut listed = 0u64;
+        while let Some(line) = lines.next_line()? {
+            if line.module != current {
+                if taken {
+                    self.add_read(&current, facts.get(&current[..]).copied(), &mut gathered)?;
+                }
+                current.clear();
+                current.extend_from_slice(line.module);
+                taken = self.begin(&current, &facts, &mut seen);
+            }
+            if line.is_text() {
+                listed += 1;
+                self.nonzero |= line.address != 0;
+                if taken && line.address != 0 {
+                    gathered.push(line.address, line.kind, line.name)?;
+                }
+            }
+        }
+        if taken {
+            self.add_read(&current, facts.get(&current[..]).copied(), &mut gathered)?;
+        }
+        if listed > 0 && !self.nonzero {
+            return Err(Failure::Hidden);
+        }
+        let mut rest: Vec<_> = facts.into_values().filter(|facts| !seen.contains_key(facts.name.as_bytes())).collect();
+        rest.sort_by(|one, other| one.name.cmp(&other.name));
+        for facts in rest {
+            self.add_unread(facts, all)?;
+        }
+        if !all {
+            // What sysfs does not list is kept until all lines are read: programs, trampolines, and everything where there
+            // is no sysfs.
+            let known = self.inputs.modules.is_some();
+            let mut rest: Vec<_> = std::mem::take(&mut self.old).into_values().collect();
+            rest.retain(|part| !known || part.ino == 0);
+            rest.sort_by_key(|part| part.name);
+            self.drafts.extend(rest.into_iter().filter(|part| !seen.contains_key(part.name)).map(Draft::from));
+        }
+        Ok(())
+    }
+
+    /// Whether the lines of module `name`, which begin here, are to be read: not again, and not where nothing has changed.
+    fn begin(&mut self, name: &[u8], facts: &HashMap<&[u8], &'i ModuleFacts>, seen: &mut HashMap<Vec<u8>, ()>) -> bool {
+        if name.is_empty() || name == KERNEL.as_bytes() || seen.contains_key(name) {
+            return false;
+        }
+        if name == PROGRAMS.as_bytes() && self.inputs.programs.is_some() {
+            return false;
+        }
+        seen.insert(name.to_vec(), ());
+        let unchanged = facts.get(name).and_then(|facts| self.unchanged(facts)).filter(|part| !part.block.is_empty());
+        unchanged.map(|part| self.drafts.push(Draft::from(part))).is_none()
+    }
+
+    /// The module in the table before, where it is still the same.
+    fn unchanged(&mut self, facts: &ModuleFacts) -> Option<Part<'i>> {
+        let part = self.old.get(facts.name.as_bytes())?;
+        let same = (part.ino, part.text, part.build_id) == identity(facts);
+        same.then(|| self.old.remove(facts.name.as_bytes())).flatten()
+    }
+
+    fn add_read(&mut self, name: &[u8], facts: Option<&ModuleFacts>, gathered: &mut Unordered) -> Result<(), Failure> {
+        let mut draft = match facts {
+            Some(facts) => Draft::of(facts),
+            None => Draft {
+                name: name.to_vec().into(),
+                ino: 0,
+                text: 0,
+                build_id: None,
+                file_id: None,
+                ranges: Vec::new(),
+                block: Cow::default(),
+            },
+        };
+        let areas = facts.map(areas).unwrap_or_default();
+        if areas.is_empty() {
+            draft.block = gathered.finish(|_| true)?.into();
+        } else {
+            let mut lasts: Vec<u64> = areas.iter().map(|(area, _)| area.last).collect();
+            let area_of = |address: u64| areas.iter().position(|(area, limit)| (area.start..*limit).contains(&address));
+            for address in gathered.addresses() {
+                if let Some(area) = area_of(address) {
+                    lasts[area] = lasts[area].max(address);
+                }
+            }
+            draft.ranges = areas
+                .iter()
+                .zip(&lasts)
+                .map(|((area, limit), last)| area.start..page_up(last + 1).min(*limit))
+                .collect();
+            draft.block = gathered.finish(|address| area_of(address).is_some())?.into();
+        }
+        self.drafts.push(draft);
+        Ok(())
+    }
+
+    /// A module of which no line was read: unchanged, or its symbols come later, or, where all lines were read, it has none.
+    fn add_unread(&mut self, facts: &ModuleFacts, all: bool) -> Result<(), Failure> {
+        if let Some(part) = self.unchanged(facts) {
+            self.drafts.push(Draft::from(part));
+        } else {
+            let mut draft = Draft::of(facts);
+            draft.ranges = areas(facts).into_iter().map(|(area, limit)| area.start..limit).collect();
+            if all {
+                draft.block = Builder::new().finish()?.into();
+            }
+            self.drafts.push(draft);
+        }
+        Ok(())
+    }
+
+    fn add_programs(&mut self) -> Result<(), Failure> {
+        let Some(programs) = self.inputs.programs else { return Ok(()) };
+        self.drafts.retain(|draft| draft.name != PROGRAMS.as_bytes());
+        if programs.is_empty() {
+            return Ok(());
+        }
+        let mut gathered = Unordered::default();
+        let mut ranges = Vec::new();
+        for program in programs {
+            let end = program.address.saturating_add(program.len.max(1));
+            if program.name.len() <= crate::parse::NAME_MAX {
+                gathered.push(program.address, b't', program.name.as_bytes())?;
+                ranges.push(program.address..end);
+            }
+        }
+        self.drafts.push(Draft {
+            name: PROGRAMS.as_bytes().into(),
+            ino: 0,
+            text: 0,
+            build_id: None,
+            file_id: None,
+            ranges,
+            block: gathered.finish(|_| true)?.into(),
+        });
+        Ok(())
+    }
+
+    fn table(mut self) -> Result<Vec<u8>, Failure> {
+        if self.drafts.first().is_none_or(|draft| draft.name != KERNEL.as_bytes()) {
+            return Err(Failure::Empty);
+        }
+        add_ranges(&mut self.drafts);
+        let parts: Vec<Part<'_>> = self.drafts.iter().map(Draft::part).collect();
+        let table = table::assemble(&parts, self.inputs.generation, self.inputs.boot);
+        if table.len() > table::MAX { Err(Failure::Unfit(Unfit::TooMany)) } else { Ok(table) }
+    }
+}
+
+impl<'i> From<Part<'i>> for Draft<'i> {
+    fn from(part: Part<'i>) -> Self {
+        Self {
+            name: part.name.into(),
+            ino: part.ino,
+            text: part.text,
+            build_id: part.build_id,
+            file_id: Some(part.file_id),
+            ranges: part.ranges,
+            block: part.block.into(),
+        }
+    }
+}
+
+impl Draft<'_> {
+    fn of(facts: &ModuleFacts) -> Draft<'static> {
+        let (ino, text, build_id) = identity(facts);
+        let name = facts.name.clone().into_bytes();
+        Draft { name: name.into(), ino, text, build_id, file_id: None, ranges: Vec::new(), block: Cow::default() }
+    }
+
+    fn part(&self) -> Part<'_> {
+        Part {
+            name: &self.name,
+            ino: self.ino,
+            text: self.text,
+            build_id: self.build_id,
+            file_id: self.file_id.unwrap_or_else(|| self.own_file_id()),
+            ranges: self.ranges.clone(),
+            block: &self.block,
+        }
+    }
+
+    fn own_file_id(&self) -> FileId {
+        if let Some(build_id) = &self.build_id {
+            return FileId::of_build_id(build_id);
+        }
+        let start = self.ranges.first().map_or(0, |range| range.start);
+        let size = self.ranges.iter().map(|range| range.end - range.start).sum();
+        let block = Block::new(&self.block);
+        let ids = 0..block.map_or(0, |block| block.stored() * 2);
+        let mut name = NameBuffer::default();
+        table::file_id_of(
+            &self.name,
+            size,
+            ids.filter_map(|id| {
+                let (block, address) = (block?, block?.address(id)?);
+                block.name(id, &mut name)?;
+                Some((name.as_str().as_bytes().to_vec(), address.wrapping_sub(start)))
+            }),
+        )
+    }
+}
+
+/// The areas of a module's text and where each ends at the latest.
+fn areas(facts: &ModuleFacts) -> Vec<(TextArea, u64)> {
+    let areas = facts.sections.as_ref().map(|sections| sections.areas()).unwrap_or_default();
+    let size = match facts.core_size {
+        0 => APART,
+        size => size,
+    };
+    areas
+        .into_iter()
+        .map(|area| (area, area.bound.unwrap_or(u64::MAX).min(page_up(area.last.max(area.start.saturating_add(size))))))
+        .collect()
+}
+
+/// Ranges for the modules of which only the symbols are known: from the first of symbols that follow each other with nothing
+/// of another module between them, to the end of the last one's page.
+fn add_ranges(drafts: &mut [Draft<'_>]) {
+    let unknown = |draft: &Draft<'_>| draft.ranges.is_empty() && !draft.block.is_empty();
+    if !drafts.iter().any(unknown) {
+        return;
+    }
+    let mut marks: Vec<(u64, usize, bool)> = Vec::new();
+    for (number, draft) in drafts.iter().enumerate() {
+        if unknown(draft) {
+            let block = Block::new(&draft.block);
+            let ids = 0..block.map_or(0, |block| block.stored() * 2);
+            marks.extend(ids.filter_map(|id| Some((block?.address(id)?, number, true))));
+        } else {
+            marks.extend(draft.ranges.iter().map(|range| (range.start, number, false)));
+        }
+    }
+    marks.sort_unstable();
+    let mut at = 0;
+    while let Some(&(start, number, symbol)) = marks.get(at) {
+        let mut last = start;
+        at += 1;
+        if !symbol {
+            continue;
+        }
+        while let Some(&(next, owner, _)) =
+            marks.get(at).filter(|(next, owner, _)| *owner == number && next - last <= APART)
+        {
+            debug_assert_eq!(owner, number);
+            last = next;
+            at += 1;
+        }
+        let next = marks.get(at).map_or(u64::MAX, |&(next, ..)| next);
+        drafts[number].ranges.push(start..page_up(last.saturating_add(1)).min(next));
+    }
+}
+
+enum Symbols {
+    Ordered(Ordered),
+    Unordered(Unordered),
+}
+
+/// The kernel itself, whose symbols come by ascending addresses on every kernel known.
+struct Kernel {
+    start: Option<u64>,
+    end: Option<u64>,
+    last: u64,
+    symbols: Symbols,
+    listed: bool,
+}
+
+impl Kernel {
+    #[inline]
+    fn take(&mut self, line: Line<'_>) -> Result<(), Failure> {
+        self.listed = true;
+        if line.address == 0 {
+            return Ok(());
+        }
+        let address = line.address;
+        match line.name {
+            b"_stext" | b"_text" => self.start = Some(self.start.map_or(address, |start| start.min(address))),
+            b"_etext" => self.end = self.end.or(Some(address)),
+            b"_sinittext" | b"_einittext" => {}
+            _ => {
+                if self.start.is_none() {
+                    self.start = Some(address);
+                }
+                self.add(line)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn add(&mut self, line: Line<'_>) -> Result<(), Failure> {
+        if let Symbols::Ordered(ordered) = &mut self.symbols {
+            if self.end.is_some_and(|end| line.address >= end) {
+                return Ok(());
+            }
+            match ordered.push(line.address, line.kind, line.name) {
+                Ok(()) => {
+                    self.last = self.last.max(line.address);
+                    return Ok(());
+                }
+                Err(Unfit::Order) => {
+                    let ordered = std::mem::replace(ordered, Ordered::new());
+                    self.symbols = Symbols::Unordered(ordered.unpack()?);
+                }
+                Err(unfit) => return Err(unfit.into()),
+            }
+        }
+        if let Symbols::Unordered(unordered) = &mut self.symbols {
+            unordered.push(line.address, line.kind, line.name)?;
+            self.last = self.last.max(line.address);
+        }
+        Ok(())
+    }
+
+    /// Its range and its block; `None` where no address was seen.
+    fn finish(self) -> Result<Option<(Range<u64>, Vec<u8>)>, Failure> {
+        let Some(start) = self.start else { return Ok(None) };
+        let end = self.end.unwrap_or_else(|| page_up(self.last.saturating_add(1)));
+        let block = match self.symbols {
+            Symbols::Ordered(ordered) => ordered.finish()?,
+            Symbols::Unordered(mut unordered) => unordered.finish(|address| (start..end).contains(&address))?,
+        };
+        Ok((start < end).then_some((start..end, block)))
+    }
+}

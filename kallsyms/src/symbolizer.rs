@@ -1,0 +1,242 @@
+//! Loads the table of the running kernel and replaces it whole, while any number of readers go on with the one they hold.
+
+#![forbid(unsafe_code)]
+
+use crate::build::{self, Failure, Function, Inputs};
+use crate::error::{Hidden, LoadError};
+use crate::ids::BuildId;
+use crate::parse::Broken;
+use crate::snapshot::{Bytes, Snapshot};
+use crate::sysfs::{self, ModuleFacts};
+use crate::table::BootId;
+use arc_swap::ArcSwap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Where the symbols come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sources {
+    /// The symbols: `/proc/kallsyms`.
+    pub kallsyms: PathBuf,
+    /// The modules: `/sys/module`. `None`: ranges are made of the symbols, and there are no build ids.
+    pub modules: Option<PathBuf>,
+    /// The kernel's own notes, with its build id: `/sys/kernel/notes`.
+    pub notes: Option<PathBuf>,
+}
+
+impl Default for Sources {
+    /// The running kernel.
+    fn default() -> Self {
+        Self {
+            kallsyms: "/proc/kallsyms".into(),
+            modules: Some("/sys/module".into()),
+            notes: Some("/sys/kernel/notes".into()),
+        }
+    }
+}
+
+/// The symbols of a kernel, kept in one compact table that is replaced as modules come and go.
+pub struct Symbolizer {
+    sources: Sources,
+    boot: BootId,
+    kernel_build_id: Option<BuildId>,
+    current: ArcSwap<Bytes>,
+    /// One reload at a time.
+    reloading: Mutex<Reload>,
+}
+
+/// What a reload goes by, beside the files.
+#[derive(Default)]
+struct Reload {
+    /// The functions of BPF programs, where somebody else than kallsyms tells them.
+    programs: Option<Vec<Function>>,
+}
+
+impl Symbolizer {
+    /// Loads the symbols of the running kernel.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load_from`].
+    pub fn load() -> Result<Self, LoadError> {
+        Self::load_from(Sources::default())
+    }
+
+    /// Loads the symbols that `sources` hold. Without sysfs, or where it is closed to this process, modules have the ranges
+    /// that their symbols make, and no build ids.
+    ///
+    /// # Errors
+    ///
+    /// That `/proc/kallsyms` cannot be read, is malformed, lists nothing, or hides every address, and why.
+    pub fn load_from(sources: Sources) -> Result<Self, LoadError> {
+        let boot = boot_id();
+        let kernel_build_id = sources.notes.as_deref().and_then(|notes| sysfs::kernel_build_id(notes).ok()?);
+        let modules = sources.read_modules();
+        let inputs = Inputs {
+            old: None,
+            modules: modules.as_deref(),
+            programs: None,
+            kernel_build_id,
+            boot: &boot,
+            generation: 1,
+        };
+        let table = sources.open().and_then(|lines| sources.explained(build::whole(lines, inputs)))?;
+        Ok(Self {
+            sources,
+            boot,
+            kernel_build_id,
+            current: ArcSwap::from_pointee(Bytes::Own(table)),
+            reloading: Mutex::default(),
+        })
+    }
+
+    /// The table as it is now. It stays as it is: ask again for a newer one.
+    #[inline]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::from(self.current.load_full())
+    }
+
+    /// Counts the tables: it grows when a module or a BPF program has come or gone.
+    pub fn generation(&self) -> u64 {
+        self.snapshot().generation()
+    }
+
+    /// Looks for modules that have come or gone, and reads the symbols of those that have come; whether anything has changed.
+    /// Lookups go on with the old table in the meantime.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load_from`]; the old table stays.
+    pub fn reload(&self) -> Result<bool, LoadError> {
+        let modules = self.sources.read_modules();
+        let lines = self.sources.open()?;
+        self.replace(modules.as_deref(), |inputs| build::whole(lines, inputs))
+    }
+
+    /// Takes over which modules there are: those that are new have their ranges and build ids at once, and no symbols yet.
+    pub(crate) fn set_modules(&self, modules: &[ModuleFacts]) -> Result<bool, LoadError> {
+        self.replace(Some(modules), build::without_lines)
+    }
+
+    /// Takes over the symbols of the modules that `lines` name, all lines of each, as `modules` says they are.
+    pub(crate) fn add_symbols(&self, modules: &[ModuleFacts], lines: impl Read) -> Result<bool, LoadError> {
+        self.replace(Some(modules), |inputs| build::some_modules(lines, inputs))
+    }
+
+    /// Takes over the symbols of all modules from `lines`, the whole of kallsyms.
+    pub(crate) fn set_symbols(&self, modules: Option<&[ModuleFacts]>, lines: impl Read) -> Result<bool, LoadError> {
+        self.replace(modules, |inputs| build::whole(lines, inputs))
+    }
+
+    /// Takes over the functions of all BPF programs; kallsyms is not asked for them any more. `None`: it is again, from the
+    /// next reload on.
+    ///
+    /// # Errors
+    ///
+    /// That there are too many.
+    pub fn set_programs(&self, programs: Option<Vec<Function>>) -> Result<bool, LoadError> {
+        self.reload_state().programs = programs;
+        self.replace(None, build::without_lines)
+    }
+
+    /// The names of those of `modules` whose symbols are not loaded.
+    pub(crate) fn missing<'m>(&self, modules: &'m [ModuleFacts]) -> Vec<&'m ModuleFacts> {
+        let snapshot = self.snapshot();
+        snapshot.table().map_or_else(|| modules.iter().collect(), |table| build::missing(table, modules))
+    }
+
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    fn reload_state(&self) -> std::sync::MutexGuard<'_, Reload> {
+        // What it guards is whole at every instant.
+        self.reloading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replace(
+        &self,
+        modules: Option<&[ModuleFacts]>,
+        build: impl FnOnce(Inputs<'_>) -> Result<Vec<u8>, Failure>,
+    ) -> Result<bool, LoadError> {
+        let state = self.reload_state();
+        let before = self.snapshot();
+        let table = build(Inputs {
+            old: before.table(),
+            modules,
+            programs: state.programs.as_deref(),
+            kernel_build_id: self.kernel_build_id,
+            boot: &self.boot,
+            generation: before.generation() + 1,
+        });
+        let table = self.sources.explained(table)?;
+        let changed = !before.is_same(&table);
+        if changed {
+            self.current.store(Arc::new(Bytes::Own(table)));
+        }
+        Ok(changed)
+    }
+}
+
+impl std::fmt::Debug for Symbolizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Symbolizer").field("sources", &self.sources).field("table", &self.snapshot()).finish()
+    }
+}
+
+impl Sources {
+    fn open(&self) -> Result<File, LoadError> {
+        File::open(&self.kallsyms).map_err(|error| LoadError::Read { path: self.kallsyms.clone(), error })
+    }
+
+    /// `None` where there is no sysfs to ask.
+    fn read_modules(&self) -> Option<Vec<ModuleFacts>> {
+        let listing = sysfs::read_all(self.modules.as_deref()?).ok()?;
+        Some(listing.modules)
+    }
+
+    fn explained<T>(&self, built: Result<T, Failure>) -> Result<T, LoadError> {
+        built.map_err(|failure| explained(failure, &self.kallsyms))
+    }
+}
+
+fn explained(failure: Failure, path: &Path) -> LoadError {
+    let path = path.to_path_buf();
+    match failure {
+        Failure::Broken(Broken::Read(error)) => LoadError::Read { path, error },
+        Failure::Broken(Broken::Malformed(line, what)) => LoadError::Malformed { path, line, what },
+        Failure::Hidden => LoadError::Hidden { path, why: Hidden::Unknown },
+        Failure::Empty => LoadError::Empty { path },
+        Failure::Unfit(_) => LoadError::TooLarge {
+            path,
+            what: "a module's symbols lie 4 GiB apart, or there are more than 256 MiB of them",
+        },
+    }
+}
+
+/// The table of the lines that `input` holds, in the form of `/proc/kallsyms`, without what sysfs knows.
+///
+/// # Errors
+///
+/// As [`Symbolizer::load_from`], with `-` for the path.
+pub fn parse(input: impl std::io::BufRead) -> Result<Snapshot, LoadError> {
+    let inputs = Inputs {
+        old: None,
+        modules: None,
+        programs: None,
+        kernel_build_id: None,
+        boot: &BootId::default(),
+        generation: 1,
+    };
+    let table = build::whole(input, inputs).map_err(|failure| explained(failure, Path::new("-")))?;
+    Ok(Snapshot::new(Bytes::Own(table)))
+}
+
+/// Of the running kernel; zeros where it does not say.
+pub(crate) fn boot_id() -> BootId {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = text.trim().chars().filter(|char| *char != '-').collect();
+    u128::from_str_radix(&digits, 16).map_or_else(|_| BootId::default(), u128::to_be_bytes)
+}
