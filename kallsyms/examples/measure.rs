@@ -3,14 +3,17 @@ use std::time::Instant;
 fn main() {
     let path = std::env::args().nth(1).unwrap();
     let sysfs = std::env::args().nth(2);
-    for _ in 0..3 {
-        let t = Instant::now();
-        let s = Symbolizer::load_from(Sources {
+    let load = || {
+        Symbolizer::load_from(Sources {
             kallsyms: path.clone().into(),
             modules: sysfs.clone().map(Into::into),
             notes: None,
         })
-        .unwrap();
+        .unwrap()
+    };
+    for _ in 0..5 {
+        let t = Instant::now();
+        let s = load();
         let took = t.elapsed();
         let snap = s.snapshot();
         let n: usize = snap.modules().map(|m| m.len()).sum();
@@ -21,15 +24,10 @@ fn main() {
             snap.size() as f64 / n as f64,
             snap.modules().count()
         );
-        if let Some(sys) = &sysfs {
-            let _ = sys;
-            let t = Instant::now();
-            println!("reload {:?} {:?}", s.reload().unwrap(), t.elapsed());
-        }
     }
-    let s =
-        Symbolizer::load_from(Sources { kallsyms: path.clone().into(), modules: sysfs.map(Into::into), notes: None })
-            .unwrap();
+    let s = load();
+    let t = Instant::now();
+    println!("reload {:?} {:?}", s.reload().unwrap(), t.elapsed());
     let snap = s.snapshot();
     let all: Vec<u64> = snap.modules().flat_map(|m| m.symbols()).map(|s| s.address()).collect();
     let mut x = 88172645463325252u64;
@@ -41,9 +39,20 @@ fn main() {
             all[(x % all.len() as u64) as usize] + (x >> 60)
         })
         .collect();
+    let mut flat: Vec<(u32, u32)> = all.iter().map(|a| (a.wrapping_sub(all[0]) as u32, 7)).collect();
+    flat.sort();
     for _ in 0..3 {
         let t = Instant::now();
         let mut sum = 0u64;
+        for &a in &q {
+            let a = a.wrapping_sub(all[0]) as u32;
+            let i = flat.partition_point(|f| f.0 <= a);
+            if i > 0 {
+                sum += u64::from(flat[i - 1].1) + u64::from(a - flat[i - 1].0);
+            }
+        }
+        let f = t.elapsed();
+        let t = Instant::now();
         for &a in &q {
             if let Ok(s) = snap.lookup(a) {
                 sum = sum.wrapping_add(s.offset() + u64::from(s.id()));
@@ -58,7 +67,8 @@ fn main() {
             }
         }
         println!(
-            "lookup {} ns, with name {} ns ({sum})",
+            "flat {} ns, lookup {} ns, with name {} ns ({sum})",
+            f.as_nanos() / 1_000_000,
             bare.as_nanos() / 1_000_000,
             t.elapsed().as_nanos() / 1_000_000
         );

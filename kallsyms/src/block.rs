@@ -13,8 +13,7 @@
 //!     24  u32  symbols, the derived ones included
 //!     28  u32  bytes of the groups
 //!     32  u16 x hints         how many groups begin before this many times 2^shift bytes
-//!         u32 x groups        where each group begins, in bytes from the first key
-//!         u32 x groups        where each group lies, in bytes from the first group
+//!         u32, u32 x groups   where each group begins, in bytes from the first key; where it lies, from the first group
 //!         groups
 //! ```
 //!
@@ -70,8 +69,7 @@ pub(crate) struct Builder {
     stored: u32,
     symbols: u32,
     distance: u8,
-    starts: Vec<u8>,
-    places: Vec<u8>,
+    directory: Vec<u8>,
     data: Vec<u8>,
     keys: [u32; GROUP],
     lengths: [u16; GROUP],
@@ -89,8 +87,7 @@ impl Builder {
             stored: 0,
             symbols: 0,
             distance: 0,
-            starts: Vec::new(),
-            places: Vec::new(),
+            directory: Vec::new(),
             data: Vec::new(),
             keys: [0; GROUP],
             lengths: [0; GROUP],
@@ -148,8 +145,8 @@ impl Builder {
         let (keys, lengths) = (&self.keys[..self.held], &self.lengths[..self.held]);
         let first = keys[0];
         let place = u32::try_from(self.data.len()).map_err(|_| Unfit::TooMany)?;
-        self.starts.extend(first.to_le_bytes());
-        self.places.extend(place.to_le_bytes());
+        self.directory.extend(first.to_le_bytes());
+        self.directory.extend(place.to_le_bytes());
         let narrow = |pair: &[u32]| {
             let step = u64::from(pair[1] - pair[0]);
             step.is_multiple_of(UNIT) && step / UNIT <= u64::from(u8::MAX)
@@ -193,40 +190,47 @@ impl Builder {
         if self.held > 0 {
             self.close_group()?;
         }
-        let (shift, hints) = hints(&self.starts);
-        let len = HEADER + hints.len() * 2 + self.starts.len() * 2 + self.data.len();
+        let (shift, hints) = hints(self.directory.as_chunks().0);
+        let len = HEADER + hints.len() * 2 + self.directory.len() + self.data.len();
         u32::try_from(len).map_err(|_| Unfit::TooMany)?;
         let mut block = Vec::with_capacity(len);
         block.extend(self.base.to_le_bytes());
         block.extend(self.stored.to_le_bytes());
-        block.extend(((self.starts.len() / 4) as u32).to_le_bytes());
+        block.extend(((self.directory.len() / 8) as u32).to_le_bytes());
         block.extend((hints.len() as u32).to_le_bytes());
         block.extend([shift, self.distance, 0, 0]);
         block.extend(self.symbols.to_le_bytes());
         block.extend((self.data.len() as u32).to_le_bytes());
         block.extend(hints.iter().flat_map(|hint| hint.to_le_bytes()));
-        block.extend_from_slice(&self.starts);
-        block.extend_from_slice(&self.places);
+        block.extend_from_slice(&self.directory);
         block.extend_from_slice(&self.data);
         Ok(block)
     }
 }
 
-/// About one hint for four groups; none where there are so few groups that a search is as fast, or more than hints can count.
-fn hints(starts: &[u8]) -> (u8, Vec<u16>) {
-    let starts = starts.as_chunks::<4>().0;
-    if starts.len() < 16 || starts.len() > usize::from(u16::MAX) {
+/// Where a group begins, and where it lies.
+type Place = [u8; 8];
+
+#[inline]
+fn start_of(place: &Place) -> u32 {
+    u32::from_le_bytes([place[0], place[1], place[2], place[3]])
+}
+
+/// About one hint for a group or two; none where there are so few groups that a search is as fast, or more than hints can
+/// count.
+fn hints(directory: &[Place]) -> (u8, Vec<u16>) {
+    if directory.len() < 8 || directory.len() > usize::from(u16::MAX) {
         return (0, Vec::new());
     }
-    let span = starts.last().map_or(0, |last| u32::from_le_bytes(*last));
+    let span = directory.last().map_or(0, start_of);
     let mut shift = 0;
-    while (span >> shift) as usize > starts.len() / 4 {
+    while (span >> shift) as usize > directory.len() {
         shift += 1;
     }
     let mut hints = Vec::with_capacity((span >> shift) as usize + 2);
     let mut before = 0;
     for hint in 0..=u64::from(span >> shift) + 1 {
-        while starts.get(before).is_some_and(|start| u64::from(u32::from_le_bytes(*start)) < hint << shift) {
+        while directory.get(before).is_some_and(|place| u64::from(start_of(place)) < hint << shift) {
             before += 1;
         }
         hints.push(before as u16);
@@ -243,9 +247,22 @@ pub(crate) struct Block<'b> {
     shift: u8,
     distance: u8,
     hints: &'b [[u8; 2]],
-    starts: &'b [[u8; 4]],
-    places: &'b [[u8; 4]],
+    directory: &'b [Place],
     data: &'b [u8],
+}
+
+/// Where the parts of a block lie in bytes that it is in, so that they need not be found again for every lookup.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts {
+    base: u64,
+    stored: u32,
+    symbols: u32,
+    shift: u8,
+    distance: u8,
+    hints: usize,
+    directory: usize,
+    data: usize,
+    end: usize,
 }
 
 /// The symbol that an address belongs to.
@@ -277,8 +294,7 @@ impl<'b> Block<'b> {
         let word = |at: usize| u32_at(header, at);
         let groups = word(12)? as usize;
         let (hints, rest) = rest.split_at_checked((word(16)? as usize).checked_mul(2)?)?;
-        let (starts, rest) = rest.split_at_checked(groups.checked_mul(4)?)?;
-        let (places, data) = rest.split_at_checked(groups.checked_mul(4)?)?;
+        let (directory, data) = rest.split_at_checked(groups.checked_mul(8)?)?;
         let [shift, distance, ..] = *header[20..].first_chunk::<4>()?;
         (data.len() == word(28)? as usize).then_some(())?;
         Some(Self {
@@ -288,10 +304,29 @@ impl<'b> Block<'b> {
             shift: shift.min(31),
             distance,
             hints: hints.as_chunks().0,
-            starts: starts.as_chunks().0,
-            places: places.as_chunks().0,
+            directory: directory.as_chunks().0,
             data,
         })
+    }
+
+    /// Where the parts of this block lie, which begins at `at`.
+    pub(crate) fn parts(&self, at: usize) -> Parts {
+        let hints = at + HEADER;
+        let directory = hints + self.hints.len() * 2;
+        let data = directory + self.directory.len() * 8;
+        let end = data + self.data.len();
+        let Self { base, stored, symbols, shift, distance, .. } = *self;
+        Parts { base, stored, symbols, shift, distance, hints, directory, data, end }
+    }
+
+    /// The block in `bytes` whose parts are known.
+    #[inline]
+    pub(crate) fn with_parts(parts: &Parts, bytes: &'b [u8]) -> Option<Self> {
+        let &Parts { base, stored, symbols, shift, distance, .. } = parts;
+        let hints = bytes.get(parts.hints..parts.directory)?.as_chunks().0;
+        let directory = bytes.get(parts.directory..parts.data)?.as_chunks().0;
+        let data = bytes.get(parts.data..parts.end)?;
+        Some(Self { base, stored, symbols, shift, distance, hints, directory, data })
     }
 
     /// Symbols, the derived ones included.
@@ -306,18 +341,18 @@ impl<'b> Block<'b> {
 
     #[inline]
     fn start(&self, group: usize) -> Option<u32> {
-        self.starts.get(group).map(|start| u32::from_le_bytes(*start))
+        self.directory.get(group).map(start_of)
     }
 
     #[inline]
     fn group(&self, group: usize) -> Option<Group<'b>> {
-        let place = u32::from_le_bytes(*self.places.get(group)?) as usize;
+        let [.., a, b, c, d] = *self.directory.get(group)?;
+        let place = u32::from_le_bytes([a, b, c, d]) as usize;
         let count = (self.stored as usize).checked_sub(group * GROUP)?.min(GROUP);
         let (&[how, low, high], rest) = self.data.get(place..)?.split_first_chunk()?;
         let wide = usize::from(how & LONG_NAMES != 0);
         let (lengths, rest) = rest.split_at_checked(count << wide)?;
-        let width = [1, 2, 4, 0][usize::from(how & KEYS)];
-        let (keys, codes) = rest.split_at_checked(width * count.checked_sub(1)?)?;
+        let (keys, codes) = rest.split_at_checked(count.checked_sub(1)? << (how & KEYS))?;
         Some(Group { count, how, derived: u16::from_le_bytes([low, high]), lengths, keys, codes })
     }
 
@@ -328,19 +363,16 @@ impl<'b> Block<'b> {
         let offset = u32::try_from(offset).unwrap_or(u32::MAX);
         let index = (offset >> self.shift) as usize;
         let hint = |index: usize| self.hints.get(index).map(|hint| usize::from(u16::from_le_bytes(*hint)));
-        let low = hint(index).unwrap_or(if self.hints.is_empty() { 0 } else { self.starts.len() });
-        let high = hint(index + 1).unwrap_or(self.starts.len());
-        let between = self.starts.get(low..high)?;
-        let group = low + between.partition_point(|start| u32::from_le_bytes(*start) <= offset);
+        let low = hint(index).unwrap_or(if self.hints.is_empty() { 0 } else { self.directory.len() });
+        let high = hint(index + 1).unwrap_or(self.directory.len());
+        let between = self.directory.get(low..high)?;
+        let group = low + between.partition_point(|place| start_of(place) <= offset);
         let group = group.checked_sub(1)?;
         let within = offset.checked_sub(self.start(group)?)?;
-        let (place, key) = self.group(group)?.find(within)?;
-        self.hit(group, place, u64::from(within) - key, address)
-    }
-
-    #[inline]
-    fn hit(&self, group: usize, place: usize, beyond: u64, address: u64) -> Option<Hit> {
-        let derived = self.group(group)?.derived >> place & 1 == 1;
+        let members = self.group(group)?;
+        let (place, key) = members.find(within);
+        let beyond = u64::from(within - key);
+        let derived = members.derived >> place & 1 == 1;
         let id = (group * GROUP + place) as u32 * 2;
         let (id, beyond) = match beyond.checked_sub(u64::from(self.distance)) {
             _ if !derived => (id, beyond),
@@ -400,16 +432,16 @@ impl<'b> Block<'b> {
     }
 
     fn is_sound_inside(&self) -> Option<()> {
-        (self.starts.len() == (self.stored as usize).div_ceil(GROUP)).then_some(())?;
-        let packed: Vec<u8> = self.starts.as_flattened().to_vec();
-        let (shift, expected) = hints(&packed);
+        (self.directory.len() == (self.stored as usize).div_ceil(GROUP)).then_some(())?;
+        let (shift, expected) = hints(self.directory);
         let same = expected.iter().zip(self.hints).all(|(hint, stored)| hint.to_le_bytes() == *stored);
         (shift == self.shift && expected.len() == self.hints.len() && same).then_some(())?;
         let mut name = NameBuffer::default();
         let (mut symbols, mut last, mut end) = (0, None, 0);
-        for at in 0..self.starts.len() {
-            (u32::from_le_bytes(*self.places.get(at)?) as usize == end).then_some(())?;
+        for (at, place) in self.directory.iter().enumerate() {
+            (u32::from_le_bytes(*place.last_chunk()?) as usize == end).then_some(())?;
             let group = self.group(at)?;
+            (group.how & KEYS <= FULL && group.how <= FULL | LONG_NAMES).then_some(())?;
             let start = self.base.checked_add(u64::from(self.start(at)?))?;
             for place in 0..group.count {
                 let key = start.checked_add(group.key(place)?)?;
@@ -438,17 +470,23 @@ impl<'b> Block<'b> {
 impl Group<'_> {
     /// The last symbol whose key is at most `within` bytes behind the group's first; its place and its key.
     #[inline]
-    fn find(&self, within: u32) -> Option<(usize, u64)> {
+    fn find(&self, within: u32) -> (usize, u32) {
         let (mut place, mut key) = (0, 0);
         match self.how & KEYS {
             NARROW => {
-                let mut next = 0;
-                for (at, &step) in self.keys.iter().enumerate() {
-                    next += u32::from(step) * UNIT as u32;
-                    if next > within {
-                        break;
+                // All of them are looked at: that takes less time than a branch that is not foreseen.
+                let mut look = |steps: &[u8]| {
+                    let mut next = 0;
+                    for &step in steps {
+                        next += u32::from(step) * UNIT as u32;
+                        let reached = next <= within;
+                        place += usize::from(reached);
+                        key = if reached { next } else { key };
                     }
-                    (place, key) = (at + 1, next);
+                };
+                match self.keys.as_array::<{ GROUP - 1 }>() {
+                    Some(full) => look(full),
+                    None => look(self.keys),
                 }
             }
             WIDE => {
@@ -462,7 +500,7 @@ impl Group<'_> {
                 key = place.checked_sub(1).map_or(0, |at| u32::from_le_bytes(keys[at]));
             }
         }
-        Some((place, u64::from(key)))
+        (place, key)
     }
 
     /// Bytes from the group's first key to this symbol's.

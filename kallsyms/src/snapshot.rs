@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::block::{Block, Hit, SymbolId};
+use crate::block::{Block, Hit, Parts, SymbolId};
 use crate::error::Reason;
 use crate::ids::{BuildId, FileId};
 use crate::names::{self, NameBuffer, Nibbles};
@@ -28,7 +28,36 @@ impl AsRef<[u8]> for Bytes {
 /// The symbols of the kernel and of its modules as they were at one time: cheap to clone, read without locks, not touched by
 /// what is loaded later.
 #[derive(Clone)]
-pub struct Snapshot(Arc<Bytes>);
+pub struct Snapshot(Arc<State>);
+
+/// A table, and what of it most lookups need.
+pub(crate) struct State {
+    bytes: Bytes,
+    kernel: Option<Kernel>,
+}
+
+/// The kernel itself, where its text is one range with nothing else in it.
+struct Kernel {
+    range: Range<u64>,
+    parts: Parts,
+}
+
+impl State {
+    /// Of bytes that [`Table::check`] has passed, or [`table::assemble`] has made.
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        let kernel = Kernel::of(bytes.as_ref());
+        Self { bytes, kernel }
+    }
+}
+
+impl Kernel {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let table = Table::new(bytes)?;
+        let entry = table.module(0).filter(Entry::is_loaded)?;
+        let (range, _) = table.ranges().find(|(_, module)| *module == 0)?;
+        Some(Self { range, parts: entry.block()?.parts(entry.block_at()?) })
+    }
+}
 
 /// A symbol that was found.
 #[derive(Clone, Copy)]
@@ -42,15 +71,13 @@ pub struct Symbol<'s> {
 /// The kernel itself, or a module of it.
 #[derive(Clone, Copy)]
 pub struct Module<'s> {
-    table: Table<'s>,
     entry: Entry<'s>,
-    number: usize,
+    number: u32,
 }
 
 impl Snapshot {
-    /// Of bytes that [`Table::check`] has passed, or [`table::assemble`] has made.
-    pub(crate) fn new(bytes: Bytes) -> Self {
-        Self(Arc::new(bytes))
+    pub(crate) fn new(state: State) -> Self {
+        Self(Arc::new(state))
     }
 
     /// Whether `table` says the same, but for its generation.
@@ -59,7 +86,7 @@ impl Snapshot {
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        (*self.0).as_ref()
+        self.0.bytes.as_ref()
     }
 
     #[inline]
@@ -85,14 +112,25 @@ impl Snapshot {
     /// loaded yet.
     #[inline]
     pub fn lookup(&self, address: u64) -> Result<Symbol<'_>, Reason> {
-        lookup(self.table().ok_or(Reason::NoModule)?, address)
+        match &self.0.kernel {
+            Some(kernel) if kernel.range.contains(&address) => self.lookup_in(kernel, address).ok_or(Reason::NoSymbol),
+            _ => lookup(self.table().ok_or(Reason::NoModule)?, address),
+        }
+    }
+
+    #[inline]
+    fn lookup_in(&self, kernel: &Kernel, address: u64) -> Option<Symbol<'_>> {
+        let bytes = self.bytes();
+        let Hit { id, address: symbol } = Block::with_parts(&kernel.parts, bytes)?.lookup(address)?;
+        (symbol >= kernel.range.start).then_some(())?;
+        let module = Module { entry: Entry::first(bytes)?, number: 0 };
+        Some(Symbol { module, id, address: symbol, offset: address - symbol })
     }
 
     /// [`Self::lookup`] of every address, into `found` in their order.
     pub fn lookup_all<'s>(&'s self, addresses: &[u64], found: &mut Vec<Result<Symbol<'s>, Reason>>) {
         found.clear();
-        let table = self.table();
-        found.extend(addresses.iter().map(|&address| lookup(table.ok_or(Reason::NoModule)?, address)));
+        found.extend(addresses.iter().map(|&address| self.lookup(address)));
     }
 
     /// All symbols that have the address of the function that `address` lies in, the one that [`Self::lookup`] gives first.
@@ -157,9 +195,9 @@ impl Snapshot {
     }
 }
 
-impl From<Arc<Bytes>> for Snapshot {
-    fn from(bytes: Arc<Bytes>) -> Self {
-        Self(bytes)
+impl From<Arc<State>> for Snapshot {
+    fn from(state: Arc<State>) -> Self {
+        Self(state)
     }
 }
 
@@ -204,7 +242,7 @@ impl Coded {
 impl<'s> Module<'s> {
     #[inline]
     fn new(table: Table<'s>, number: usize) -> Option<Self> {
-        Some(Self { table, entry: table.module(number)?, number })
+        Some(Self { entry: table.module(number)?, number: number as u32 })
     }
 
     /// Its name; `vmlinux` for the kernel itself.
@@ -214,7 +252,7 @@ impl<'s> Module<'s> {
 
     /// Its place in the table, from 0, the kernel itself.
     pub fn number(&self) -> usize {
-        self.number
+        self.number as usize
     }
 
     /// The build id, where sysfs shows one.
@@ -229,8 +267,9 @@ impl<'s> Module<'s> {
 
     /// Where its text lies, by ascending addresses.
     pub fn ranges(&self) -> impl Iterator<Item = Range<u64>> {
-        let number = self.number;
-        self.table.ranges().filter_map(move |(range, owner)| (owner == number).then_some(range))
+        let number = self.number();
+        let ranges = self.entry.whole().into_iter().flat_map(Table::ranges);
+        ranges.filter_map(move |(range, owner)| (owner == number).then_some(range))
     }
 
     /// The lowest address of its text; 0 where it has none.

@@ -6,7 +6,7 @@ use crate::build::{self, Failure, Function, Inputs};
 use crate::error::{Hidden, LoadError};
 use crate::ids::BuildId;
 use crate::parse::Broken;
-use crate::snapshot::{Bytes, Snapshot};
+use crate::snapshot::{Bytes, Snapshot, State};
 use crate::sysfs::{self, ModuleFacts};
 use crate::table::BootId;
 use arc_swap::ArcSwap;
@@ -42,7 +42,7 @@ pub struct Symbolizer {
     sources: Sources,
     boot: BootId,
     kernel_build_id: Option<BuildId>,
-    current: ArcSwap<Bytes>,
+    current: ArcSwap<State>,
     /// One reload at a time.
     reloading: Mutex<Reload>,
 }
@@ -87,7 +87,7 @@ impl Symbolizer {
             sources,
             boot,
             kernel_build_id,
-            current: ArcSwap::from_pointee(Bytes::Own(table)),
+            current: ArcSwap::from_pointee(State::new(Bytes::Own(table))),
             reloading: Mutex::default(),
         })
     }
@@ -174,7 +174,7 @@ impl Symbolizer {
         let table = self.sources.explained(table)?;
         let changed = !before.is_same(&table);
         if changed {
-            self.current.store(Arc::new(Bytes::Own(table)));
+            self.current.store(Arc::new(State::new(Bytes::Own(table))));
         }
         Ok(changed)
     }
@@ -231,7 +231,7 @@ pub fn parse(input: impl std::io::BufRead) -> Result<Snapshot, LoadError> {
         generation: 1,
     };
     let table = build::whole(input, inputs).map_err(|failure| explained(failure, Path::new("-")))?;
-    Ok(Snapshot::new(Bytes::Own(table)))
+    Ok(Snapshot::new(State::new(Bytes::Own(table))))
 }
 
 /// Of the running kernel; zeros where it does not say.

@@ -313,8 +313,8 @@ impl<'t> Table<'t> {
     }
 
     /// Every range with the number of its module, by ascending addresses.
-    pub(crate) fn ranges(&self) -> impl Iterator<Item = (Range<u64>, usize)> {
-        (0..self.starts.len()).filter_map(|at| self.range(at))
+    pub(crate) fn ranges(self) -> impl Iterator<Item = (Range<u64>, usize)> {
+        (0..self.starts.len()).filter_map(move |at| self.range(at))
     }
 
     /// The range that `address` lies in, and the number of the module it belongs to.
@@ -326,9 +326,20 @@ impl<'t> Table<'t> {
 }
 
 impl<'t> Entry<'t> {
+    /// The kernel itself, in a table with a header as [`assemble`] makes it.
+    #[inline]
+    pub(crate) fn first(table: &'t [u8]) -> Option<Self> {
+        Some(Self { table, entry: table.get(HEADER..)?.first_chunk()? })
+    }
+
     #[inline]
     fn word(&self, at: usize) -> Option<usize> {
         u32_at(self.entry, at).map(|word| word as usize)
+    }
+
+    /// The table it is an entry of.
+    pub(crate) fn whole(&self) -> Option<Table<'t>> {
+        Table::new(self.table)
     }
 
     pub(crate) fn name(&self) -> Option<&'t [u8]> {
@@ -338,6 +349,11 @@ impl<'t> Entry<'t> {
     #[inline]
     fn block_bytes(&self) -> Option<&'t [u8]> {
         self.table.get(self.word(4)?..)?.get(..self.word(8)?)
+    }
+
+    /// Where its block begins in the table.
+    pub(crate) fn block_at(&self) -> Option<usize> {
+        self.word(4)
     }
 
     #[inline]
