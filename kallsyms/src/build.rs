@@ -473,17 +473,21 @@ impl Kernel {
         }
         let address = line.address;
         match line.name {
-            b"_stext" | b"_text" => self.start = Some(self.start.map_or(address, |start| start.min(address))),
+            b"_stext" | b"_text" => self.begin(address),
             b"_etext" => self.end = self.end.or(Some(address)),
             b"_sinittext" | b"_einittext" => {}
             _ => {
-                if self.start.is_none() {
-                    self.start = Some(address);
-                }
+                self.begin(address);
                 self.add(line)?;
             }
         }
         Ok(())
+    }
+
+    /// Its text begins with the lowest symbol, or the mark where there is one.
+    #[inline]
+    fn begin(&mut self, address: u64) {
+        self.start = Some(self.start.map_or(address, |start| start.min(address)));
     }
 
     #[inline]
