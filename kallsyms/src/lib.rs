@@ -4,6 +4,7 @@ mod block;
 mod build;
 mod error;
 mod gather;
+pub mod hidden;
 mod ids;
 mod names;
 mod parse;
@@ -11,6 +12,7 @@ mod snapshot;
 mod symbolizer;
 pub mod sysfs;
 mod table;
+pub mod uevents;
 
 pub use build::Function;
 pub use error::{Hidden, LoadError, Reason};
