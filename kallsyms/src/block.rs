@@ -31,7 +31,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::names::{self, NameBuffer, Nibbles};
+use crate::names::{self, Encoder, NameBuffer, Nibbles};
 
 /// Stored symbols in a group.
 pub(crate) const GROUP: usize = 16;
@@ -63,7 +63,8 @@ pub(crate) enum Unfit {
 }
 
 /// Makes a block of symbols that come by ascending keys.
-pub(crate) struct Builder {
+pub(crate) struct Builder<'e> {
+    encoder: &'e Encoder,
     base: u64,
     last: u64,
     stored: u32,
@@ -79,9 +80,10 @@ pub(crate) struct Builder {
     codes: Nibbles,
 }
 
-impl Builder {
-    pub(crate) fn new() -> Self {
+impl<'e> Builder<'e> {
+    pub(crate) fn new(encoder: &'e Encoder) -> Self {
         Self {
+            encoder,
             base: 0,
             last: 0,
             stored: 0,
@@ -129,10 +131,10 @@ impl Builder {
         if self.held == GROUP {
             self.close_group()?;
         }
-        let before = self.codes.len;
-        names::encode(name, &mut self.codes);
+        let before = self.codes.len();
+        self.encoder.encode(name, &mut self.codes);
         self.keys[self.held] = offset;
-        self.lengths[self.held] = (self.codes.len - before) as u16;
+        self.lengths[self.held] = (self.codes.len() - before) as u16;
         self.derived |= u16::from(derived) << self.held;
         self.held += 1;
         self.stored += 1;
@@ -173,7 +175,7 @@ impl Builder {
                 _ => self.data.extend(offset.to_le_bytes()),
             }
         }
-        self.data.extend_from_slice(&self.codes.bytes);
+        self.data.extend_from_slice(self.codes.finish());
         self.codes.clear();
         self.derived = 0;
         self.held = 0;

@@ -6,7 +6,7 @@
 use crate::block::{Block, Builder, Unfit};
 use crate::gather::{Ordered, Unordered};
 use crate::ids::{BuildId, FileId};
-use crate::names::NameBuffer;
+use crate::names::{Encoder, NameBuffer};
 use crate::parse::{Broken, Line, Lines};
 use crate::sysfs::{ModuleFacts, TextArea};
 use crate::table::{self, BootId, Part, Table};
@@ -59,6 +59,8 @@ pub struct Function {
 /// What a table is made of, beside lines.
 #[derive(Clone, Copy)]
 pub(crate) struct Inputs<'i> {
+    /// Codes the names.
+    pub(crate) encoder: &'i Encoder,
     /// The table before.
     pub(crate) old: Option<Table<'i>>,
     /// What sysfs says, where it does.
@@ -161,8 +163,15 @@ impl<'i> Drafts<'i> {
     }
 
     fn read_kernel(&mut self, lines: &mut Lines<impl Read>) -> Result<(), Failure> {
-        let mut kernel =
-            Kernel { start: None, end: None, last: 0, symbols: Symbols::Ordered(Ordered::new()), listed: false };
+        let encoder = self.inputs.encoder;
+        let mut kernel = Kernel {
+            encoder,
+            start: None,
+            end: None,
+            last: 0,
+            symbols: Symbols::Ordered(Ordered::new(encoder)),
+            listed: false,
+        };
         while let Some(line) = lines.next_line()? {
             if !line.module.is_empty() {
                 lines.again();
@@ -273,7 +282,7 @@ impl<'i> Drafts<'i> {
         };
         let areas = facts.map(areas).unwrap_or_default();
         if areas.is_empty() {
-            draft.block = gathered.finish(|_| true)?.into();
+            draft.block = gathered.finish(self.inputs.encoder, |_| true)?.into();
         } else {
             let mut lasts: Vec<u64> = areas.iter().map(|(area, _)| area.last).collect();
             let area_of = |address: u64| areas.iter().position(|(area, limit)| (area.start..*limit).contains(&address));
@@ -287,7 +296,7 @@ impl<'i> Drafts<'i> {
                 .zip(&lasts)
                 .map(|((area, limit), last)| area.start..page_up(last + 1).min(*limit))
                 .collect();
-            draft.block = gathered.finish(|address| area_of(address).is_some())?.into();
+            draft.block = gathered.finish(self.inputs.encoder, |address| area_of(address).is_some())?.into();
         }
         self.drafts.push(draft);
         Ok(())
@@ -301,7 +310,7 @@ impl<'i> Drafts<'i> {
             let mut draft = Draft::of(facts);
             draft.ranges = areas(facts).into_iter().map(|(area, limit)| area.start..limit).collect();
             if all {
-                draft.block = Builder::new().finish()?.into();
+                draft.block = Builder::new(self.inputs.encoder).finish()?.into();
             }
             self.drafts.push(draft);
         }
@@ -330,7 +339,7 @@ impl<'i> Drafts<'i> {
             build_id: None,
             file_id: None,
             ranges,
-            block: gathered.finish(|_| true)?.into(),
+            block: gathered.finish(self.inputs.encoder, |_| true)?.into(),
         });
         Ok(())
     }
@@ -450,21 +459,22 @@ fn add_ranges(drafts: &mut [Draft<'_>]) {
     }
 }
 
-enum Symbols {
-    Ordered(Ordered),
+enum Symbols<'e> {
+    Ordered(Ordered<'e>),
     Unordered(Unordered),
 }
 
 /// The kernel itself, whose symbols come by ascending addresses on every kernel known.
-struct Kernel {
+struct Kernel<'e> {
+    encoder: &'e Encoder,
     start: Option<u64>,
     end: Option<u64>,
     last: u64,
-    symbols: Symbols,
+    symbols: Symbols<'e>,
     listed: bool,
 }
 
-impl Kernel {
+impl Kernel<'_> {
     #[inline]
     fn take(&mut self, line: Line<'_>) -> Result<(), Failure> {
         self.listed = true;
@@ -502,7 +512,7 @@ impl Kernel {
                     return Ok(());
                 }
                 Err(Unfit::Order) => {
-                    let ordered = std::mem::replace(ordered, Ordered::new());
+                    let ordered = std::mem::replace(ordered, Ordered::new(self.encoder));
                     self.symbols = Symbols::Unordered(ordered.unpack()?);
                 }
                 Err(unfit) => return Err(unfit.into()),
@@ -521,7 +531,9 @@ impl Kernel {
         let end = self.end.unwrap_or_else(|| page_up(self.last.saturating_add(1)));
         let block = match self.symbols {
             Symbols::Ordered(ordered) => ordered.finish()?,
-            Symbols::Unordered(mut unordered) => unordered.finish(|address| (start..end).contains(&address))?,
+            Symbols::Unordered(mut unordered) => {
+                unordered.finish(self.encoder, |address| (start..end).contains(&address))?
+            }
         };
         Ok((start < end).then_some((start..end, block)))
     }

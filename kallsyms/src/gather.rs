@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use crate::block::{Block, Builder, PREFIX, Unfit};
-use crate::names::NameBuffer;
+use crate::names::{Encoder, NameBuffer};
 use std::cmp::Reverse;
 
 /// A symbol with its name.
@@ -29,8 +29,8 @@ fn preference(kind: u8, name: &[u8]) -> impl Ord + use<> {
 }
 
 /// Symbols by ascending addresses on their way into a block.
-pub(crate) struct Ordered {
-    block: Builder,
+pub(crate) struct Ordered<'e> {
+    block: Builder<'e>,
     /// The types of what is in the block, two a stored symbol: its own and that of the derived one.
     kinds: Vec<u8>,
     /// Those of the last address; the first `same` are in use.
@@ -41,10 +41,10 @@ pub(crate) struct Ordered {
     prefixed: bool,
 }
 
-impl Ordered {
-    pub(crate) fn new() -> Self {
+impl<'e> Ordered<'e> {
+    pub(crate) fn new(encoder: &'e Encoder) -> Self {
         Self {
-            block: Builder::new(),
+            block: Builder::new(encoder),
             kinds: Vec::new(),
             held: vec![Held::default()],
             same: 0,
@@ -170,9 +170,9 @@ impl Unordered {
     }
 
     /// The block of those whose address `keep` takes. What was gathered is gone, the memory is kept for the next module.
-    pub(crate) fn finish(&mut self, keep: impl Fn(u64) -> bool) -> Result<Vec<u8>, Unfit> {
+    pub(crate) fn finish(&mut self, encoder: &Encoder, keep: impl Fn(u64) -> bool) -> Result<Vec<u8>, Unfit> {
         self.symbols.sort_unstable();
-        let mut ordered = Ordered::new();
+        let mut ordered = Ordered::new(encoder);
         for &(address, at, len, kind) in &self.symbols {
             if keep(address) {
                 ordered.push(address, kind, &self.names[at as usize..at as usize + usize::from(len)])?;

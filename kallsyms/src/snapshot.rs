@@ -5,7 +5,7 @@
 use crate::block::{Block, Hit, Parts, SymbolId};
 use crate::error::Reason;
 use crate::ids::{BuildId, FileId};
-use crate::names::{self, NameBuffer, Nibbles};
+use crate::names::{self, Encoder, NameBuffer, Nibbles};
 use crate::table::{self, Entry, Table};
 use std::fmt;
 use std::ops::Range;
@@ -224,18 +224,21 @@ fn lookup(table: Table<'_>, address: u64) -> Result<Symbol<'_>, Reason> {
 
 /// A name as it is stored.
 #[derive(Clone)]
-struct Coded(Nibbles);
+struct Coded {
+    codes: Vec<u8>,
+    nibbles: usize,
+}
 
 impl Coded {
     fn new(name: &str) -> Self {
-        let mut nibbles = Nibbles::default();
-        names::encode(name.as_bytes(), &mut nibbles);
-        Self(nibbles)
+        let mut codes = Nibbles::default();
+        Encoder::new().encode(name.as_bytes(), &mut codes);
+        Self { nibbles: codes.len(), codes: codes.finish().to_vec() }
     }
 
     fn is(&self, (codes, at, nibbles): (&[u8], usize, usize)) -> bool {
-        nibbles == self.0.len
-            && (0..nibbles).all(|nibble| names::nibble(codes, at + nibble) == names::nibble(&self.0.bytes, nibble))
+        nibbles == self.nibbles
+            && (0..nibbles).all(|nibble| names::nibble(codes, at + nibble) == names::nibble(&self.codes, nibble))
     }
 }
 

@@ -5,6 +5,7 @@
 use crate::build::{self, Failure, Function, Inputs};
 use crate::error::{Hidden, LoadError};
 use crate::ids::BuildId;
+use crate::names::Encoder;
 use crate::parse::Broken;
 use crate::snapshot::{Bytes, Snapshot, State};
 use crate::sysfs::{self, ModuleFacts};
@@ -75,6 +76,7 @@ impl Symbolizer {
         let kernel_build_id = sources.notes.as_deref().and_then(|notes| sysfs::kernel_build_id(notes).ok()?);
         let modules = sources.read_modules();
         let inputs = Inputs {
+            encoder: &Encoder::new(),
             old: None,
             modules: modules.as_deref(),
             programs: None,
@@ -164,6 +166,7 @@ impl Symbolizer {
         let state = self.reload_state();
         let before = self.snapshot();
         let table = build(Inputs {
+            encoder: &Encoder::new(),
             old: before.table(),
             modules,
             programs: state.programs.as_deref(),
@@ -223,6 +226,7 @@ fn explained(failure: Failure, path: &Path) -> LoadError {
 /// As [`Symbolizer::load_from`], with `-` for the path.
 pub fn parse(input: impl std::io::BufRead) -> Result<Snapshot, LoadError> {
     let inputs = Inputs {
+        encoder: &Encoder::new(),
         old: None,
         modules: None,
         programs: None,

@@ -1,0 +1,111 @@
+//! From codes to a name.
+
+#![forbid(unsafe_code)]
+
+use super::LONGEST_NAME;
+use super::dictionary::{CLASS, ESCAPE, GROUP, LENGTHS, LONGEST, OFFSETS, TEXT};
+
+/// Where the name of a symbol is written: memory that one name after the other can use.
+#[derive(Clone)]
+pub struct NameBuffer {
+    /// One token longer than names: each is copied with what lies behind it.
+    bytes: [u8; LONGEST_NAME + LONGEST],
+    length: usize,
+}
+
+impl Default for NameBuffer {
+    fn default() -> Self {
+        Self { bytes: [0; LONGEST_NAME + LONGEST], length: 0 }
+    }
+}
+
+impl NameBuffer {
+    /// The name that was written last; empty where there was none, or one that is no UTF-8.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    /// Puts something before the name; `None`, and no name is left, where that is too long.
+    pub(crate) fn prepend(&mut self, prefix: &[u8]) -> Option<()> {
+        let name = std::mem::take(&mut self.length);
+        let length = name + prefix.len();
+        if length > LONGEST_NAME {
+            return None;
+        }
+        self.bytes.copy_within(..name, prefix.len());
+        self.bytes[..prefix.len()].copy_from_slice(prefix);
+        self.length = length;
+        Some(())
+    }
+}
+
+impl std::fmt::Debug for NameBuffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+/// Reads the name that is `nibbles` nibbles of `codes` from the one numbered `at`.
+///
+/// None, and no name in `out`, where that is no row of whole codes, or one of more than [`LONGEST_NAME`] bytes. What follows the
+/// name in `codes` does not matter; it is a little faster where four bytes do.
+#[inline]
+pub(crate) fn decode(codes: &[u8], at: usize, nibbles: usize, out: &mut NameBuffer) -> Option<()> {
+    out.length = 0;
+    let end = at.checked_add(nibbles).filter(|&end| end.div_ceil(2) <= codes.len())?;
+    let (mut at, mut length) = (at, 0);
+    while at < end {
+        let next = next(codes, at);
+        let class = CLASS[usize::from(next >> 12)];
+        let token = usize::from((next >> class.behind).wrapping_add(class.base));
+        at += usize::from(class.nibbles);
+        let text: &[u8; LONGEST] = TEXT.get(usize::from(*OFFSETS.get(token)?)..)?.first_chunk()?;
+        out.bytes.get_mut(length..)?.first_chunk_mut::<LONGEST>()?.copy_from_slice(text);
+        let bytes = usize::from(LENGTHS[token / GROUP]);
+        length += bytes;
+        if bytes == 0 {
+            if token != ESCAPE {
+                return None;
+            }
+            out.bytes[length] = (self::next(codes, at) >> 8) as u8;
+            length += 1;
+            at += 2;
+        }
+    }
+    if at != end || length > LONGEST_NAME {
+        return None;
+    }
+    out.length = length;
+    Some(())
+}
+
+/// The four nibbles from `at` on; zeros behind the end.
+#[inline]
+fn next(codes: &[u8], at: usize) -> u16 {
+    let byte = at / 2;
+    let word = match codes.get(byte..).and_then(|codes| codes.first_chunk()) {
+        Some(word) => u32::from_be_bytes(*word),
+        None => last(codes, byte),
+    };
+    (word << (4 * (at % 2)) >> 16) as u16
+}
+
+/// One nibble of a row.
+pub(crate) fn nibble(codes: &[u8], at: usize) -> Option<u8> {
+    Some(codes.get(at / 2)? >> (4 * (1 - at % 2)) & 15)
+}
+
+/// The last bytes as if zeros followed.
+#[cold]
+fn last(codes: &[u8], byte: usize) -> u32 {
+    let rest = codes.get(byte..).unwrap_or_default();
+    (0..4).fold(0, |word, index| word << 8 | u32::from(rest.get(index).copied().unwrap_or(0)))
+}
