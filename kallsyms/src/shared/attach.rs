@@ -1,0 +1,177 @@
+//! Attaching: a published table mapped for reading, and the next one when it has come.
+
+#![forbid(unsafe_code)]
+
+use super::MAX_LEN;
+use super::error::AttachError;
+use super::header::{FORMAT_VERSION, Header, MIN_LEN, boot_id};
+use super::standin::{Snapshot, check};
+use super::trusted::Trusted;
+use crate::kernel::MappedTable;
+use arc_swap::ArcSwap;
+use rustix::time::{ClockId, clock_gettime};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, TryLockError};
+
+/// Between two looks for a successor that was announced and has not come.
+const RETRY_NS: u64 = 10_000_000;
+/// Between two looks for a table that nobody announced, because the one before was removed by hand.
+const CHECK_NS: u64 = 1_000_000_000;
+
+/// A published table, as it is now.
+///
+/// All methods can be called from any number of threads. No privilege is needed but to read the file.
+pub struct Attached {
+    path: PathBuf,
+    any_boot: bool,
+    current: ArcSwap<Attachment>,
+    /// Not before this time is an announced successor looked for again; zero: at once. Nanoseconds of CLOCK_MONOTONIC_COARSE.
+    retry_at: AtomicU64,
+    /// Not before this time is looked whether the path still names this table.
+    check_at: AtomicU64,
+    /// At the last look there was no table to be had at the path.
+    lost: AtomicBool,
+    looking: Mutex<()>,
+}
+
+struct Attachment {
+    table: Arc<MappedTable>,
+    generation: u64,
+    identity: (u64, u64),
+}
+
+impl Attached {
+    /// Attaches the table at `path`: all of it is checked, and mapped.
+    ///
+    /// The file has to belong to root or to us, and nobody else may write it: its owner could cut it short while it is mapped,
+    /// and looking at what is no longer there ends the process with SIGBUS.
+    ///
+    /// # Errors
+    /// [`AttachError`], also when the table is of another boot: after each, addresses mean something else.
+    pub fn open(path: &Path) -> Result<Self, AttachError> {
+        Self::new(path, false)
+    }
+
+    /// As [`Attached::open`], whatever boot the table is of: for looking at a copy from elsewhere.
+    ///
+    /// # Errors
+    /// As [`Attached::open`].
+    pub fn open_of_any_boot(path: &Path) -> Result<Self, AttachError> {
+        Self::new(path, true)
+    }
+
+    fn new(path: &Path, any_boot: bool) -> Result<Self, AttachError> {
+        let attachment = Attachment::of(Trusted::open(path)?, path, any_boot)?;
+        Ok(Self {
+            path: path.to_owned(),
+            any_boot,
+            current: ArcSwap::from_pointee(attachment),
+            retry_at: AtomicU64::new(0),
+            check_at: AtomicU64::new(now().saturating_add(CHECK_NS)),
+            lost: AtomicBool::new(false),
+            looking: Mutex::new(()),
+        })
+    }
+
+    /// Attaches the newer table if one was published; true then. To be called once a batch of lookups: while nothing was
+    /// published it loads a word of the mapping and the coarse clock, and does no system call.
+    ///
+    /// A successor that was announced and is not at the path yet is looked for at most every 10 ms, and once a second it is
+    /// looked whether the path still names this table. Of several threads one looks, and the others go on.
+    ///
+    /// # Errors
+    /// Why the newer table, or a table that was put in place of this one, could not be attached. The old one stays, and the
+    /// next look is at the times named above; in between this is false. See [`Attached::is_stale`].
+    pub fn refresh(&self) -> Result<bool, AttachError> {
+        let current = self.current.load();
+        let due = match current.table.successor() {
+            0 => &self.check_at,
+            _ => &self.retry_at,
+        };
+        if now() < due.load(Relaxed) {
+            return Ok(false);
+        }
+        drop(current);
+        let looking = self.looking.try_lock();
+        if let Err(TryLockError::WouldBlock) = looking {
+            return Ok(false);
+        }
+        let looked = self.look();
+        let now = now();
+        let retry_at = if let Ok(true) = looked { 0 } else { now.saturating_add(RETRY_NS) };
+        self.retry_at.store(retry_at, Relaxed);
+        self.check_at.store(now.saturating_add(CHECK_NS), Relaxed);
+        self.lost.store(looked.is_err(), Relaxed);
+        looked
+    }
+
+    fn look(&self) -> Result<bool, AttachError> {
+        let current = self.current.load();
+        let file = Trusted::open(&self.path)?;
+        // The mapping keeps its file, so no other can have got its number.
+        if file.identity() == current.identity {
+            return Ok(false);
+        }
+        let next = Attachment::of(file, &self.path, self.any_boot)?;
+        if next.generation <= current.generation {
+            let (generation, attached) = (next.generation, current.generation);
+            return Err(AttachError::Backwards { path: self.path.clone(), generation, attached });
+        }
+        self.current.store(Arc::new(next));
+        Ok(true)
+    }
+
+    /// Is a newer table announced or in place that [`Attached::refresh`] has not attached, or is there none any more?
+    pub fn is_stale(&self) -> bool {
+        self.lost.load(Relaxed) || self.current.load().table.successor() != 0
+    }
+
+    /// The table as it is now. It stays as it is for as long as somebody holds it.
+    pub fn snapshot(&self) -> Snapshot {
+        let current = self.current.load();
+        Snapshot { table: Arc::clone(&current.table), generation: current.generation }
+    }
+
+    /// Where it is published.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Attachment {
+    fn of(file: Trusted, path: &Path, any_boot: bool) -> Result<Self, AttachError> {
+        let path = || path.to_owned();
+        let len = file.len();
+        if len > MAX_LEN {
+            return Err(AttachError::TooLarge { path: path(), len });
+        }
+        if len < MIN_LEN as u64 {
+            return Err(AttachError::NotATable { path: path() });
+        }
+        let table = MappedTable::map(&file, len as usize);
+        let table = table.map_err(|source| AttachError::Os { path: path(), call: "map it", source })?;
+        let header = Header::read(table.bytes()).ok_or_else(|| AttachError::NotATable { path: path() })?;
+        if header.version != FORMAT_VERSION {
+            return Err(AttachError::UnsupportedVersion { path: path(), version: header.version });
+        }
+        if header.len != len {
+            return Err(AttachError::WrongLength { path: path(), len, stated: header.len });
+        }
+        if !any_boot {
+            let here = boot_id().map_err(|source| AttachError::NoBootId { path: path(), source })?;
+            if header.boot_id != here {
+                return Err(AttachError::OtherBoot { path: path() });
+            }
+        }
+        check(table.bytes()).map_err(|source| AttachError::Damaged { path: path(), source })?;
+        Ok(Self { table: Arc::new(table), generation: header.generation, identity: file.identity() })
+    }
+}
+
+fn now() -> u64 {
+    let now = clock_gettime(ClockId::MonotonicCoarse);
+    (now.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(now.tv_nsec as u64)
+}
