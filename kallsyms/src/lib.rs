@@ -1,6 +1,7 @@
 //! Symbols of the running kernel: which function an address lies in, and in which module.
 
 mod block;
+pub mod bpf;
 mod build;
 mod error;
 mod gather;

@@ -7,7 +7,7 @@ use super::error::AttachError;
 use super::header::{FORMAT_VERSION, Header, MIN_LEN, boot_id};
 use super::standin::{Snapshot, check};
 use super::trusted::Trusted;
-use crate::kernel::MappedTable;
+use crate::kernel::map::MappedTable;
 use arc_swap::ArcSwap;
 use rustix::time::{ClockId, clock_gettime};
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@
 #![allow(missing_docs)]
 
 use super::header::{BOOT_ID, CHECKSUM, FORMAT_VERSION, GENERATION, LEN, MAGIC, MIN_LEN, VERSION};
-use crate::kernel::MappedTable;
+use crate::kernel::map::MappedTable;
 use std::sync::Arc;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
