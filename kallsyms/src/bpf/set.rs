@@ -20,7 +20,7 @@ pub struct ProgramSet {
     /// Time and address, as they arrived, of what is in `gone`, and of some that is no more.
     leaving: VecDeque<(u64, u64)>,
     newest: u64,
-    asked: u64,
+    asked: Option<u64>,
 }
 
 impl ProgramSet {
@@ -84,22 +84,24 @@ impl ProgramSet {
     /// There are these programs, and no others, but for what is known to have happened since they were asked for. True
     /// where that changes anything.
     pub fn replace_all(&mut self, programs: &Programs) -> bool {
-        if programs.asked < self.asked {
+        if self.asked.is_some_and(|asked| programs.asked <= asked) {
             return false;
         }
         let before: Vec<_> = self.iter().cloned().collect();
-        self.asked = programs.asked;
-        self.pass(programs.asked);
         self.loaded.retain(|_, (at, _)| *at >= programs.asked);
+        // The list may have what went at that very instant, and a change tells of it.
+        let earlier = programs.asked.saturating_sub(1);
         for function in programs.functions() {
-            self.add(programs.asked, function);
+            self.add(earlier, function);
         }
+        self.asked = Some(programs.asked);
+        self.pass(programs.asked);
         !self.iter().eq(&before)
     }
 
     /// Whether something newer is known of the address, or of all.
     fn is_old(&self, at: u64, address: u64) -> bool {
-        at < self.asked
+        self.asked.is_some_and(|asked| at < asked)
             || self.gone.get(&address).is_some_and(|gone| *gone > at)
             || self.loaded.get(&address).is_some_and(|(loaded, _)| *loaded > at)
     }
@@ -288,6 +290,9 @@ mod tests {
         assert!(!set.replace_all(&list(10, 0x1000)));
         assert!(!set.replace_all(&list(30, 0x2000)));
         assert_eq!(addresses(&set), [0x2000]);
+        assert!(set.remove(31, 0x2000));
+        assert!(!set.replace_all(&list(31, 0x2000)), "that is where it still was");
+        assert!(set.add(35, &function(0x3000, 16)));
         assert!(set.replace_all(&Programs { asked: 40, list: vec![] }));
         assert!(set.is_empty());
     }

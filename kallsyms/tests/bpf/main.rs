@@ -186,6 +186,26 @@ fn every_loading_and_unloading_is_seen() {
     assert!((0..5).all(|at| left.contains(&format!("lw_see_{at}"))), "{left:?}");
 }
 
+#[test]
+fn records_that_go_around_the_end_of_the_ring_are_whole() {
+    let Some(_alone) = alone() else { return };
+    std::thread::spawn(|| {
+        run_on(0);
+        let mut ksymbols = Ksymbols::with_capacity(1).unwrap();
+        // Names of every length, so that records begin and end everywhere.
+        for round in 0..1000 {
+            let name = format!("lw_{:a<1$}", "", round % 12);
+            drop(load::simple(&name).unwrap());
+            let news = ksymbols.read();
+            assert!(!news.lost, "round {round}");
+            let own = news.changes.iter().filter(|change| change.function.name.ends_with(&format!("_{name}")));
+            assert_eq!(own.map(|change| change.loaded).collect::<Vec<_>>(), [true, false], "{:?}", news.changes);
+        }
+    })
+    .join()
+    .unwrap();
+}
+
 /// Two threads on two processors load and unload, each what the other loaded, and the kernel uses the addresses again.
 #[test]
 fn the_set_is_right_whichever_processor_told_it() {
@@ -228,6 +248,7 @@ fn the_set_is_right_whichever_processor_told_it() {
         assert_eq!(changes_of(&all, "_lw_both", true), 2 * rounds);
         assert_eq!(changes_of(&all, "_lw_both", false), 2 * rounds);
     }
+    assert!(all.iter().all(|news| news.changes.is_sorted_by_key(|change| change.at)));
     let addresses: HashSet<_> =
         all.iter().flat_map(|news| &news.changes).map(|change| change.function.address).collect();
     assert!(addresses.len() < 2 * rounds, "no address was used twice");
