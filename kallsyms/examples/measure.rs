@@ -7,7 +7,7 @@ fn main() {
         Symbolizer::load_from(Sources {
             kallsyms: path.clone().into(),
             modules: sysfs.clone().map(Into::into),
-            notes: None,
+            notes: Some("/sys/kernel/notes".into()),
         })
         .unwrap()
     };

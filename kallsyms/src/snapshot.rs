@@ -269,7 +269,7 @@ impl<'s> Module<'s> {
     }
 
     /// Where its text lies, by ascending addresses.
-    pub fn ranges(&self) -> impl Iterator<Item = Range<u64>> {
+    pub fn ranges(&self) -> impl Iterator<Item = Range<u64>> + use<'s> {
         let number = self.number();
         let ranges = self.entry.whole().into_iter().flat_map(Table::ranges);
         ranges.filter_map(move |(range, owner)| (owner == number).then_some(range))
