@@ -26,11 +26,8 @@
 
 mod attach;
 mod error;
-pub(crate) mod header;
 mod place;
 mod publish;
-#[doc(hidden)]
-pub mod standin;
 mod trusted;
 
 pub use attach::Attached;
@@ -38,6 +35,3 @@ pub use error::{AttachError, PublishError};
 pub use place::{SYSTEM_TABLE, TABLE_VARIABLE, default_path, make_default_folder};
 pub use publish::{Options, publish};
 pub(crate) use trusted::Trusted;
-
-/// The longest table that is published or attached, in bytes. The largest known, of a kernel with 476 modules, has 3 MB.
-pub const MAX_LEN: u64 = 256 << 20;

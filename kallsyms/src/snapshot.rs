@@ -5,6 +5,7 @@
 use crate::block::{Block, Hit, Parts, SymbolId};
 use crate::error::Reason;
 use crate::ids::{BuildId, FileId};
+use crate::kernel::map::MappedTable;
 use crate::names::{self, Encoder, NameBuffer, Nibbles};
 use crate::table::{self, Entry, Table};
 use std::fmt;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 /// The bytes of a table: this process's own, or those of a file that many processes have mapped.
 pub(crate) enum Bytes {
     Own(Vec<u8>),
+    Mapped(MappedTable),
 }
 
 impl AsRef<[u8]> for Bytes {
@@ -21,6 +23,7 @@ impl AsRef<[u8]> for Bytes {
     fn as_ref(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes,
+            Self::Mapped(table) => table.as_ref(),
         }
     }
 }

@@ -2,12 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use super::MAX_LEN;
 use super::error::AttachError;
-use super::header::{FORMAT_VERSION, Header, MIN_LEN, boot_id};
-use super::standin::{Snapshot, check};
 use super::trusted::Trusted;
-use crate::kernel::map::MappedTable;
+use crate::kernel::map::{MappedTable, Successor};
+use crate::snapshot::{Bytes, Snapshot};
+use crate::symbolizer::boot_id;
+use crate::table::{BootId, Damage, HEADER, MAX, Table, boot};
 use arc_swap::ArcSwap;
 use rustix::time::{ClockId, clock_gettime};
 use std::path::{Path, PathBuf};
@@ -38,8 +38,8 @@ pub struct Attached {
 }
 
 struct Attachment {
-    table: Arc<MappedTable>,
-    generation: u64,
+    table: Snapshot,
+    successor: Successor,
     identity: (u64, u64),
 }
 
@@ -87,7 +87,7 @@ impl Attached {
     /// next look is at the times named above; in between this is false. See [`Attached::is_stale`].
     pub fn refresh(&self) -> Result<bool, AttachError> {
         let current = self.current.load();
-        let due = match current.table.successor() {
+        let due = match current.successor.load() {
             0 => &self.check_at,
             _ => &self.retry_at,
         };
@@ -116,8 +116,8 @@ impl Attached {
             return Ok(false);
         }
         let next = Attachment::of(file, &self.path, self.any_boot)?;
-        if next.generation <= current.generation {
-            let (generation, attached) = (next.generation, current.generation);
+        let (generation, attached) = (next.table.generation(), current.table.generation());
+        if generation <= attached {
             return Err(AttachError::Backwards { path: self.path.clone(), generation, attached });
         }
         self.current.store(Arc::new(next));
@@ -126,13 +126,12 @@ impl Attached {
 
     /// Is a newer table announced or in place that [`Attached::refresh`] has not attached, or is there none any more?
     pub fn is_stale(&self) -> bool {
-        self.lost.load(Relaxed) || self.current.load().table.successor() != 0
+        self.lost.load(Relaxed) || self.current.load().successor.load() != 0
     }
 
     /// The table as it is now. It stays as it is for as long as somebody holds it.
     pub fn snapshot(&self) -> Snapshot {
-        let current = self.current.load();
-        Snapshot { table: Arc::clone(&current.table), generation: current.generation }
+        self.current.load().table.clone()
     }
 
     /// Where it is published.
@@ -145,29 +144,27 @@ impl Attachment {
     fn of(file: Trusted, path: &Path, any_boot: bool) -> Result<Self, AttachError> {
         let path = || path.to_owned();
         let len = file.len();
-        if len > MAX_LEN {
+        if len > MAX as u64 {
             return Err(AttachError::TooLarge { path: path(), len });
         }
-        if len < MIN_LEN as u64 {
-            return Err(AttachError::NotATable { path: path() });
+        let unfit = |source| AttachError::Unfit { path: path(), source };
+        if len < HEADER as u64 {
+            return Err(unfit(Damage::Foreign));
         }
-        let table = MappedTable::map(&file, len as usize);
-        let table = table.map_err(|source| AttachError::Os { path: path(), call: "map it", source })?;
-        let header = Header::read(table.bytes()).ok_or_else(|| AttachError::NotATable { path: path() })?;
-        if header.version != FORMAT_VERSION {
-            return Err(AttachError::UnsupportedVersion { path: path(), version: header.version });
-        }
-        if header.len != len {
-            return Err(AttachError::WrongLength { path: path(), len, stated: header.len });
-        }
+        let failed = |source| AttachError::Os { path: path(), call: "map it", source };
+        let table = MappedTable::map(&file, len as usize).map_err(failed)?;
+        Table::check(table.as_ref()).map_err(unfit)?;
         if !any_boot {
-            let here = boot_id().map_err(|source| AttachError::NoBootId { path: path(), source })?;
-            if header.boot_id != here {
+            let here = boot_id();
+            if here == BootId::default() {
+                return Err(AttachError::NoBootId { path: path() });
+            }
+            if boot(table.as_ref()) != Some(here) {
                 return Err(AttachError::OtherBoot { path: path() });
             }
         }
-        check(table.bytes()).map_err(|source| AttachError::Damaged { path: path(), source })?;
-        Ok(Self { table: Arc::new(table), generation: header.generation, identity: file.identity() })
+        let successor = Successor::map(&file).map_err(failed)?;
+        Ok(Self { table: Snapshot::new(Bytes::Mapped(table)), successor, identity: file.identity() })
     }
 }
 

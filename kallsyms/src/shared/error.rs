@@ -2,9 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::MAX_LEN;
-use super::header::FORMAT_VERSION;
-use super::standin::Damage;
+use crate::table::{Damage, MAX};
 use std::io;
 use std::path::PathBuf;
 
@@ -19,10 +17,6 @@ pub enum PublishError {
     )]
     #[allow(missing_docs)]
     Mode { mode: u32 },
-    /// What was to be published is no table, or too long for one.
-    #[error("{path}: what was to be published is no table: {len} bytes, a table has up to {MAX_LEN}")]
-    #[allow(missing_docs)]
-    Image { path: PathBuf, len: usize },
     /// The path has no name of a file at its end.
     #[error("{path}: names no file")]
     #[allow(missing_docs)]
@@ -94,34 +88,22 @@ pub enum AttachError {
     )]
     #[allow(missing_docs)]
     NotTrusted { path: PathBuf, mode: u32, owner: u32, uid: u32 },
-    /// It does not begin as a table does.
-    #[error("{path}: is no table of kernel symbols")]
-    #[allow(missing_docs)]
-    NotATable { path: PathBuf },
     /// Longer than any table. Nothing was mapped.
-    #[error("{path}: has {len} bytes, and a table has up to {MAX_LEN}")]
+    #[error("{path}: has {len} bytes, and a table has up to {MAX}")]
     #[allow(missing_docs)]
     TooLarge { path: PathBuf, len: u64 },
-    /// Not as long as its header says.
-    #[error("{path}: has {len} bytes, and its header says {stated}")]
+    /// It is no table, or of another version, or damaged.
+    #[error("{path}: {source}; publish it anew")]
     #[allow(missing_docs)]
-    WrongLength { path: PathBuf, len: u64, stated: u64 },
-    /// Another version of the format.
-    #[error("{path}: has format version {version}, and this program reads version {FORMAT_VERSION}; publish it anew")]
-    #[allow(missing_docs)]
-    UnsupportedVersion { path: PathBuf, version: u32 },
+    Unfit { path: PathBuf, source: Damage },
     /// Published before this host last started, or on another one: its addresses mean nothing here.
     #[error("{path}: was published before this host last started, or on another host; publish it anew")]
     #[allow(missing_docs)]
     OtherBoot { path: PathBuf },
     /// The kernel does not say which boot this is, so the table cannot be told from one of another boot.
-    #[error("{path}: cannot tell whether it is of this boot: /proc/sys/kernel/random/boot_id: {source}")]
+    #[error("{path}: cannot tell whether it is of this boot: no id in /proc/sys/kernel/random/boot_id")]
     #[allow(missing_docs)]
-    NoBootId { path: PathBuf, source: io::Error },
-    /// What the header leads to is no table.
-    #[error("{path}: is damaged: {source}; publish it anew")]
-    #[allow(missing_docs)]
-    Damaged { path: PathBuf, source: Damage },
+    NoBootId { path: PathBuf },
     /// Not newer than the table that is attached, though it is in its place: somebody put it there by hand.
     #[error("{path}: has generation {generation}, and generation {attached} was there before; attach it anew")]
     #[allow(missing_docs)]

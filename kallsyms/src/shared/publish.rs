@@ -2,10 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::MAX_LEN;
 use super::error::PublishError;
-use super::header::{GENERATION, Header, MIN_LEN, SUCCESSOR};
 use super::trusted::{CAREFULLY, kind};
+use crate::snapshot::Snapshot;
+use crate::table::{self, GENERATION, HEADER, MAGIC, SUCCESSOR};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::process::{Resource, geteuid, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 
 /// How long another publisher may hold the lock. Publishing takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of a header that mean the same in every version of the format, so that a table of another one can be replaced, and
+/// its readers told.
+const OF_ALL_VERSIONS: usize = SUCCESSOR + 8;
 
 /// For whom a table is published.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,26 +38,25 @@ impl Default for Options {
     }
 }
 
-/// Makes `image` the table at `path`, in place of the one that is there, and returns its generation: the one after that of
-/// the old table. Readers of the old table are told; what they hold stays valid. Waits for other publishers, up to 5 s.
+/// Makes `table` the one at `path`, in place of what was published there, and returns the generation that it has there: the
+/// one after that of the old table. Readers of the old table are told; what they hold stays valid. Waits for other publishers,
+/// up to 5 s.
+///
+/// The table keeps the boot id that it has; that of what [`crate::parse`] has made is of no boot.
 ///
 /// A process that is killed inside leaves the old table or the new one, and perhaps `PATH.new`, which the next publisher
 /// removes. `PATH.lock` stays.
 ///
 /// # Errors
 /// [`PublishError`]; the old table is still there then.
-pub fn publish(path: &Path, image: &[u8], options: &Options) -> Result<u64, PublishError> {
+pub fn publish(path: &Path, table: &Snapshot, options: &Options) -> Result<u64, PublishError> {
     // Its owner has to open it for publishing the next one, and readers refuse one that somebody else may write.
     if options.mode & 0o600 != 0o600 || options.mode & !0o644 != 0 {
         return Err(PublishError::Mode { mode: options.mode });
     }
-    let len = image.len();
-    if len as u64 > MAX_LEN || Header::read(image).is_none_or(|header| header.len != len as u64) {
-        return Err(PublishError::Image { path: path.to_owned(), len });
-    }
     // Beyond this limit the kernel would not only refuse, but end us by SIGXFSZ.
-    if let Some(limit) = getrlimit(Resource::Fsize).current.filter(|&limit| limit < len as u64) {
-        return Err(PublishError::FileSizeLimit { path: path.to_owned(), needed: len, limit });
+    if let Some(limit) = getrlimit(Resource::Fsize).current.filter(|&limit| limit < table.size() as u64) {
+        return Err(PublishError::FileSizeLimit { path: path.to_owned(), needed: table.size(), limit });
     }
     if path.file_name().is_none() {
         return Err(PublishError::NoName { path: path.to_owned() });
@@ -62,7 +64,7 @@ pub fn publish(path: &Path, image: &[u8], options: &Options) -> Result<u64, Publ
     let _lock = Lock::take(path)?;
     let new = New { path, name: path.with_added_extension("new") };
     new.remove()?;
-    let published = new.publish(image, options);
+    let published = new.publish(table.bytes(), options);
     if published.is_err() {
         let _ = new.remove();
     }
@@ -76,13 +78,13 @@ struct New<'a> {
 }
 
 impl New<'_> {
-    fn publish(&self, image: &[u8], options: &Options) -> Result<u64, PublishError> {
+    fn publish(&self, table: &[u8], options: &Options) -> Result<u64, PublishError> {
         let old = Old::open(self.path)?;
         let generation = match &old {
             Some(old) => old.generation.checked_add(1).ok_or(PublishError::NotATable { path: self.path.to_owned() })?,
             None => first_generation(),
         };
-        self.fill(image, generation, options)?;
+        self.fill(table, generation, options)?;
         let Some(old) = old else {
             return match renameat_with(CWD, &self.name, CWD, self.path, RenameFlags::NOREPLACE) {
                 Ok(()) => Ok(generation),
@@ -97,17 +99,17 @@ impl New<'_> {
         })
     }
 
-    fn fill(&self, image: &[u8], generation: u64, options: &Options) -> Result<(), PublishError> {
+    fn fill(&self, table: &[u8], generation: u64, options: &Options) -> Result<(), PublishError> {
         let file = OpenOptions::new().write(true).create_new(true).custom_flags(CAREFULLY).mode(0o600).open(&self.name);
         let file = file.map_err(failed(&self.name, "make it"))?;
-        let mut header = [0; MIN_LEN];
-        header.copy_from_slice(&image[..MIN_LEN]);
+        let (header, rest) = table.split_at(HEADER);
+        let mut header = header.to_vec();
         header[GENERATION..GENERATION + 8].copy_from_slice(&generation.to_le_bytes());
         header[SUCCESSOR..SUCCESSOR + 8].fill(0);
-        let written = file.write_all_at(&header, 0).and_then(|()| file.write_all_at(&image[MIN_LEN..], MIN_LEN as u64));
+        let written = file.write_all_at(&header, 0).and_then(|()| file.write_all_at(rest, HEADER as u64));
         written.map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                PublishError::NoSpace { path: self.path.to_owned(), needed: image.len() }
+                PublishError::NoSpace { path: self.path.to_owned(), needed: table.len() }
             }
             _ => failed(&self.name, "write it")(error),
         })?;
@@ -136,11 +138,11 @@ struct Old {
 impl Old {
     fn open(path: &Path) -> Result<Option<Self>, PublishError> {
         let Some(file) = open_ours(path, false)? else { return Ok(None) };
-        let mut bytes = [0; MIN_LEN];
+        let mut bytes = [0; OF_ALL_VERSIONS];
         match file.read_exact_at(&mut bytes, 0) {
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(failed(path, "read it")(error)),
-            read => match Header::read(&bytes).filter(|_| read.is_ok()) {
-                Some(header) => Ok(Some(Self { file, generation: header.generation })),
+            read => match table::generation(&bytes).filter(|_| read.is_ok() && bytes.starts_with(MAGIC)) {
+                Some(generation) => Ok(Some(Self { file, generation })),
                 None => Err(PublishError::NotATable { path: path.to_owned() }),
             },
         }

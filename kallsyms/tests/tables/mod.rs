@@ -1,26 +1,43 @@
 //! Tables that say which they are, and other processes that publish and read them.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use lapwing_kallsyms::shared::standin::{self, Snapshot};
 use lapwing_kallsyms::shared::{Attached, Options, PublishError, publish};
+use lapwing_kallsyms::{Snapshot, Sources, Symbolizer};
 use std::env;
-use std::io::{BufRead, BufReader};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 pub const FOR_ALL: Options = Options { mode: 0o644, group: None };
 
-/// Table `number`: it says so in every part of it, on several pages.
-pub fn table(number: u64) -> Vec<u8> {
-    standin::image(standin::boot_id(), &number.to_le_bytes().repeat(1500))
+/// So many that a table has several pages.
+const FUNCTIONS: u64 = 500;
+const BASE: u64 = 0xffff_8000_0000_0000;
+
+/// Table `number`: every name and every address in it says so.
+pub fn table(number: u64) -> Snapshot {
+    let start = BASE + (number << 21);
+    let mut lines = format!("{start:x} T _text\n");
+    for function in 0..FUNCTIONS {
+        writeln!(lines, "{:x} t function_{function}_of_{number}", start + 16 + (function << 12)).unwrap();
+    }
+    writeln!(lines, "{:x} T _etext", start + (FUNCTIONS << 12)).unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(lines.as_bytes()).unwrap();
+    let sources = Sources { kallsyms: file.path().into(), modules: None, notes: None };
+    Symbolizer::load_from(sources).unwrap().snapshot()
 }
 
 /// Which table it is, if all of it is of one.
 pub fn number(snapshot: &Snapshot) -> u64 {
-    let (words, rest) = snapshot.content().as_chunks::<8>();
-    assert_eq!((words.len(), rest.len()), (1500, 0));
-    assert!(words.iter().all(|word| *word == words[0]), "parts of two tables");
-    u64::from_le_bytes(words[0])
+    let start = snapshot.module_named("vmlinux").unwrap().start();
+    let number = (start - BASE) >> 21;
+    for function in 0..FUNCTIONS {
+        let symbol = snapshot.lookup(start + 20 + (function << 12)).unwrap();
+        assert_eq!(symbol.to_string(), format!("function_{function}_of_{number}+0x4"));
+    }
+    number
 }
 
 pub fn publish_number(path: &Path, number: u64) -> Result<u64, PublishError> {
