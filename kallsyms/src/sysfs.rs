@@ -156,7 +156,7 @@ pub fn read_all(root: &Path) -> Result<Listing, FactsError> {
 }
 
 /// As [`read_all`], with what is `known`, ascending by name: of a live module that is still the same one only the state
-/// is read.
+/// is read, and what is known of one that cannot be read stays.
 pub fn read_changed(root: &Path, known: &[ModuleFacts]) -> Result<Listing, FactsError> {
     let dir = open_root(root)?;
     let mut listing = Listing::default();
@@ -172,18 +172,25 @@ pub fn read_changed(root: &Path, known: &[ModuleFacts]) -> Result<Listing, Facts
         if matches!(entry.file_name().to_bytes(), b"." | b"..") {
             continue;
         }
-        let facts = checked(entry.file_name()).and_then(|name| {
-            let place = Place { root, dir: dir.as_fd(), name };
-            let known = known.binary_search_by(|facts| facts.name.as_str().cmp(place.name())).ok().map(|at| &known[at]);
-            match known {
-                Some(known) if known.state == State::Live => place.read_again(known),
-                _ => place.read(),
+        let name = match checked(entry.file_name()) {
+            Ok(name) => name,
+            Err(error) => {
+                listing.skipped.push(error);
+                continue;
             }
-        });
+        };
+        let place = Place { root, dir: dir.as_fd(), name };
+        let known = known.binary_search_by(|facts| facts.name.as_str().cmp(place.name())).ok().map(|at| &known[at]);
+        let facts = match known {
+            Some(known) if known.state == State::Live => place.read_again(known),
+            _ => place.read(),
+        };
         match facts {
-            Ok(Some(facts)) => listing.modules.push(facts),
-            Ok(None) => {}
-            Err(error) => listing.skipped.push(error),
+            Ok(facts) => listing.modules.extend(facts),
+            Err(error) => {
+                listing.modules.extend(known.cloned());
+                listing.skipped.push(error);
+            }
         }
     }
     listing.modules.sort_by(|a, b| a.name.cmp(&b.name));

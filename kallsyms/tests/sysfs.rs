@@ -159,6 +159,14 @@ fn of_a_live_module_that_is_known_only_the_state_is_read_again() {
     let again = read_changed(root.path(), &known).unwrap().modules;
     assert!(again[0].sections.as_ref().unwrap().text.contains(&0xabc000));
 
+    fs::write(root.path().join("loop/initstate"), "?\n").unwrap();
+    let listing = read_changed(root.path(), &known).unwrap();
+    assert_eq!(
+        (&listing.modules[1], listing.skipped.len()),
+        (&known[1], 1),
+        "what cannot be read stays as it is known"
+    );
+
     fs::remove_dir_all(root.path().join("loop")).unwrap();
     assert_eq!(names(&read_changed(root.path(), &known).unwrap().modules), ["dummy"]);
 }
