@@ -80,6 +80,12 @@ fn follow(ksymbols: &mut Ksymbols, set: &mut ProgramSet, enough: impl Fn(&[News]
     all
 }
 
+/// `CLOCK_MONOTONIC`, in nanoseconds.
+fn now() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 fn changes_of(news: &[News], mark: &str, loaded: bool) -> usize {
     let all = news.iter().flat_map(|news| &news.changes);
     all.filter(|change| change.loaded == loaded && change.function.name.contains(mark)).count()
@@ -167,12 +173,18 @@ fn every_loading_and_unloading_is_seen() {
     set.replace_all(&Programs::read().unwrap());
     assert_eq!(with(set.iter(), "_lw_see"), BTreeMap::new());
 
+    let before = now();
     let mut programs: Vec<_> = (0..20).map(|at| load::simple(&format!("lw_see_{at}")).unwrap()).collect();
     programs.push(load::pair("lw_see_two", Some(["lw_see_main", "lw_see_helper"])).unwrap());
     let news = follow(&mut ksymbols, &mut set, |news| changes_of(news, "_lw_see", true) >= 22);
     assert_eq!(changes_of(&news, "_lw_see", true), 22);
     assert_eq!(changes_of(&news, "_lw_see", false), 0);
     assert!(news.iter().all(|news| !news.lost));
+    let during = before..=now();
+    assert!(
+        news.iter().flat_map(|news| &news.changes).all(|change| during.contains(&change.at)),
+        "{during:?} {news:?}"
+    );
     assert_eq!(with(set.iter(), "_lw_see"), with(Programs::read().unwrap().functions(), "_lw_see"));
     if let Some(listed) = kallsyms("_lw_see") {
         assert_eq!(with(set.iter(), "_lw_see"), listed);
