@@ -47,7 +47,10 @@ struct BtfAttr {
     size: u32,
     log_size: u32,
     log_level: u32,
+    log_true_size: u32,
 }
+
+const _: () = assert!(size_of::<BtfAttr>() == 32);
 
 /// A program that is loaded until it is dropped: a socket filter that takes nothing.
 pub struct Loaded(#[allow(dead_code, reason = "open is all it has to be")] OwnedFd);
@@ -94,8 +97,14 @@ fn btf(names: [&str; 2]) -> Vec<u8> {
 }
 
 fn load_btf(btf: &[u8]) -> io::Result<OwnedFd> {
-    let attr =
-        BtfAttr { btf: btf.as_ptr().addr() as u64, log_buf: 0, size: btf.len() as u32, log_size: 0, log_level: 0 };
+    let attr = BtfAttr {
+        btf: btf.as_ptr().addr() as u64,
+        log_buf: 0,
+        size: btf.len() as u32,
+        log_size: 0,
+        log_level: 0,
+        log_true_size: 0,
+    };
     // SAFETY: `attr.btf` points to `attr.size` bytes that live on; the kernel reads them and writes nothing.
     unsafe { bpf(BTF_LOAD, &attr) }
 }

@@ -203,15 +203,14 @@ fn records_that_go_around_the_end_of_the_ring_are_whole() {
     let Some(_alone) = alone() else { return };
     std::thread::spawn(|| {
         run_on(0);
-        let mut ksymbols = Ksymbols::with_capacity(1).unwrap();
+        let (mut ksymbols, mut set) = (Ksymbols::with_capacity(1).unwrap(), ProgramSet::new());
         // Names of every length, so that records begin and end everywhere.
         for round in 0..1000 {
             let name = format!("lw_{:a<1$}", "", round % 12);
             drop(load::simple(&name).unwrap());
-            let news = ksymbols.read();
-            assert!(!news.lost, "round {round}");
-            let own = news.changes.iter().filter(|change| change.function.name.ends_with(&format!("_{name}")));
-            assert_eq!(own.map(|change| change.loaded).collect::<Vec<_>>(), [true, false], "{:?}", news.changes);
+            let news = follow(&mut ksymbols, &mut set, |news| changes_of(news, &format!("_{name}"), false) == 1);
+            assert_eq!(changes_of(&news, &format!("_{name}"), true), 1, "{news:?}");
+            assert!(news.iter().all(|news| !news.lost), "round {round}");
         }
     })
     .join()
