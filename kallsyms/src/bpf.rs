@@ -1,20 +1,16 @@
-//! BPF programs as symbols: which are loaded ([`Programs`]), what comes and goes ([`Ksymbols`]), and both together
-//! ([`ProgramSet`]).
+//! BPF programs as symbols: which are loaded ([`Programs`]), what comes and goes ([`Ksymbols`]), both together in whatever
+//! order they arrive ([`ProgramSet`]), and all of that kept current ([`Watch`]).
 //!
 //! ```no_run
-//! use lapwing_kallsyms::bpf::{Ksymbols, ProgramSet, Programs};
+//! use lapwing_kallsyms::bpf::Watch;
 //!
-//! let mut ksymbols = Ksymbols::open()?; // first, so that nothing passes unseen between the two
-//! let mut set = ProgramSet::new();
-//! set.replace_all(&Programs::read()?);
+//! let mut watch = Watch::start()?;
 //! loop {
-//!     // poll(2) ksymbols.descriptors() here
-//!     let news = ksymbols.read();
-//!     for change in &news.changes {
-//!         set.apply(change);
-//!     }
-//!     if news.lost {
-//!         set.replace_all(&Programs::read()?);
+//!     // poll(2) watch.descriptors() here
+//!     if watch.update()? {
+//!         for function in watch.functions() {
+//!             println!("{:x} {}", function.address, function.name);
+//!         }
 //!     }
 //! }
 //! # Ok::<(), lapwing_kallsyms::bpf::BpfError>(())
@@ -29,6 +25,7 @@
 mod btf;
 mod ksymbols;
 mod set;
+mod watch;
 
 use std::collections::HashMap;
 use std::io;
@@ -38,6 +35,7 @@ pub use crate::build::Function;
 use crate::kernel::bpf as kernel;
 pub use ksymbols::{Change, Ksymbols, News};
 pub use set::ProgramSet;
+pub use watch::Watch;
 
 /// The kernel's `KSYM_NAME_LEN` with the zero behind the name: what is longer it cuts.
 const NAME_MAX: usize = 512 - 1;
@@ -107,7 +105,13 @@ impl BpfError {
 
 impl Programs {
     /// Asks the kernel for every program that is loaded now. Takes `CAP_SYS_ADMIN`, and what it takes to see addresses in
-    /// `/proc/kallsyms`; some microseconds a program.
+    /// `/proc/kallsyms`; ten microseconds a program. Each is held for an instant: who unloads it then unloads it a little
+    /// later.
+    ///
+    /// # Errors
+    ///
+    /// That this process may not, that the addresses are hidden from it (where there are any programs), or that the kernel
+    /// cannot.
     pub fn read() -> Result<Self, BpfError> {
         let failed = |call| move |error| BpfError::new(call, "CAP_SYS_ADMIN", error);
         let asked = now();

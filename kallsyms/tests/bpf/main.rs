@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use lapwing_kallsyms::bpf::{BpfError, Function, Ksymbols, News, ProgramSet, Programs};
+use lapwing_kallsyms::bpf::{BpfError, Function, Ksymbols, News, ProgramSet, Programs, Watch};
 use lapwing_kallsyms::{NameBuffer, Symbolizer};
 use load::Loaded;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -295,6 +295,30 @@ fn too_many_records_are_a_loss_that_a_list_makes_up_for() {
     drop(program);
     follow(&mut ksymbols, &mut set, |news| changes_of(news, "_lw_many_after", false) == 1);
     assert!(!ksymbols.read().lost);
+}
+
+#[test]
+fn a_watch_is_current_whatever_was_lost() {
+    let Some(_alone) = alone() else { return };
+    let early = load::simple("lw_watch_early").unwrap();
+    let mut watch = Watch::over(Ksymbols::with_capacity(1).unwrap()).unwrap();
+    let own = |watch: &Watch| with(watch.functions(), "_lw_watch");
+    assert_eq!(own(&watch).len(), 1);
+    let programs: Vec<_> = (0..200).map(|at| load::simple(&format!("lw_watch_{at}")).unwrap()).collect();
+    assert!(watch.update().unwrap());
+    assert_eq!(own(&watch).len(), 201);
+    drop(programs);
+    assert!(watch.update().unwrap());
+    assert_eq!(own(&watch).into_values().map(|name| name[26..].to_owned()).collect::<Vec<_>>(), ["lw_watch_early"]);
+
+    // The list that the loss asks for is denied; the loss is not forgotten.
+    let programs: Vec<_> = (0..200).map(|at| load::simple(&format!("lw_watch_{at}")).unwrap()).collect();
+    let denied = deprived(CapabilitySet::SYS_ADMIN | CapabilitySet::BPF, || watch.update());
+    assert!(matches!(denied, Err(BpfError::Denied { .. })), "{denied:?}");
+    assert!(own(&watch).len() < 201);
+    assert!(watch.update().unwrap(), "no record came since, and still");
+    assert_eq!(own(&watch).len(), 201);
+    drop((programs, early));
 }
 
 /// `ask` in a thread that has all capabilities of this process but `without`.
