@@ -31,7 +31,9 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsFd;
 
+use crate::Hidden;
 pub use crate::build::Function;
+use crate::hidden::Rules;
 use crate::kernel::bpf as kernel;
 pub use ksymbols::{Change, Ksymbols, News};
 pub use set::ProgramSet;
@@ -73,8 +75,8 @@ pub enum BpfError {
         error: io::Error,
     },
     /// The programs are listed, but not where they are, which is as secret as any address of the kernel.
-    #[error("the kernel hides the addresses of BPF programs from this process, as it does those in /proc/kallsyms")]
-    Hidden,
+    #[error("the addresses of BPF programs are hidden: {}", .0.advice())]
+    Hidden(Hidden),
     /// The kernel was built without it, or is too old.
     #[error("{call}: {error}: this kernel has no such call")]
     Absent {
@@ -145,7 +147,7 @@ struct Names(HashMap<u32, HashMap<u32, String>>);
 
 impl Names {
     fn functions(&mut self, info: &kernel::ProgramInfo) -> Result<Vec<Function>, BpfError> {
-        let addresses = info.addresses.as_deref().ok_or(BpfError::Hidden)?;
+        let addresses = info.addresses.as_deref().ok_or_else(|| BpfError::Hidden(Rules::default().why()))?;
         let own = info.name.split(|&byte| byte == 0).next().unwrap_or_default();
         let own = String::from_utf8_lossy(own);
         let mut functions = Vec::with_capacity(addresses.len());

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lapwing_kallsyms::bpf::{BpfError, Function, Ksymbols, News, ProgramSet, Programs, Watch};
-use lapwing_kallsyms::{NameBuffer, Symbolizer};
+use lapwing_kallsyms::{Hidden, NameBuffer, Symbolizer};
 use load::Loaded;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::thread::{CapabilitySet, CpuSet};
@@ -346,7 +346,7 @@ fn who_may_not_is_told_what_it_takes() {
     }
     let setting = |name| std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
     match deprived(CapabilitySet::SYSLOG, Programs::read) {
-        Err(BpfError::Hidden) => {}
+        Err(BpfError::Hidden(Hidden::Capability)) => {}
         // With these settings everybody may.
         Ok(read)
             if setting("kptr_restrict").trim() == "0"
