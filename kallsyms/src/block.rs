@@ -182,11 +182,6 @@ impl<'e> Builder<'e> {
         Ok(())
     }
 
-    /// Symbols that were added, the derived ones included.
-    pub(crate) fn symbols(&self) -> u32 {
-        self.symbols
-    }
-
     /// The block.
     pub(crate) fn finish(mut self) -> Result<Vec<u8>, Unfit> {
         if self.held > 0 {

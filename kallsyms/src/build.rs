@@ -3,12 +3,17 @@
 
 #![forbid(unsafe_code)]
 
+mod kernel;
+mod ranges;
+
+use self::kernel::{Kernel, Text};
+use self::ranges::{add_ranges, areas, page_up};
 use crate::block::{Block, Builder, Unfit};
-use crate::gather::{Ordered, Unordered};
+use crate::gather::Unordered;
 use crate::ids::{BuildId, FileId};
 use crate::names::{Encoder, NameBuffer};
-use crate::parse::{Broken, Line, Lines};
-use crate::sysfs::{ModuleFacts, TextArea};
+use crate::parse::{Broken, Lines};
+use crate::sysfs::ModuleFacts;
 use crate::table::{self, BootId, Part, Table};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -19,10 +24,6 @@ use std::ops::Range;
 pub(crate) const KERNEL: &str = "vmlinux";
 /// The name of all BPF programs together.
 pub(crate) const PROGRAMS: &str = "bpf";
-
-const PAGE: u64 = 4096;
-/// No function is longer: symbols further apart lie in different pieces of memory.
-const APART: u64 = 2 << 20;
 
 /// Why there is no table.
 #[derive(Debug)]
@@ -83,10 +84,6 @@ struct Draft<'i> {
     ranges: Vec<Range<u64>>,
     /// Empty: not loaded yet.
     block: Cow<'i, [u8]>,
-}
-
-fn page_up(address: u64) -> u64 {
-    address.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX)
 }
 
 /// The facts that tell one loading of a module from another, as a table keeps them.
@@ -164,14 +161,7 @@ impl<'i> Drafts<'i> {
 
     fn read_kernel(&mut self, lines: &mut Lines<impl Read>) -> Result<(), Failure> {
         let encoder = self.inputs.encoder;
-        let mut kernel = Kernel {
-            encoder,
-            start: None,
-            end: None,
-            last: 0,
-            symbols: Symbols::Ordered(Ordered::new(encoder)),
-            listed: false,
-        };
+        let mut kernel = Kernel::new(encoder);
         while let Some(line) = lines.next_line()? {
             if !line.module.is_empty() {
                 lines.again();
@@ -181,8 +171,8 @@ impl<'i> Drafts<'i> {
                 kernel.take(line)?;
             }
         }
-        let listed = kernel.listed;
-        let Some((range, block)) = kernel.finish()? else {
+        let listed = kernel.listed();
+        let Some(Text { range, block }) = kernel.finish()? else {
             return Err(if listed { Failure::Hidden } else { Failure::Empty });
         };
         self.nonzero = true;
@@ -406,135 +396,5 @@ impl Draft<'_> {
                 Some((name.as_str().as_bytes().to_vec(), address.wrapping_sub(start)))
             }),
         )
-    }
-}
-
-/// The areas of a module's text and where each ends at the latest.
-fn areas(facts: &ModuleFacts) -> Vec<(TextArea, u64)> {
-    let areas = facts.sections.as_ref().map(|sections| sections.areas()).unwrap_or_default();
-    let size = match facts.core_size {
-        0 => APART,
-        size => size,
-    };
-    areas
-        .into_iter()
-        .map(|area| (area, area.bound.unwrap_or(u64::MAX).min(page_up(area.last.max(area.start.saturating_add(size))))))
-        .collect()
-}
-
-/// Ranges for the modules of which only the symbols are known: from the first of symbols that follow each other with nothing
-/// of another module between them, to the end of the last one's page.
-fn add_ranges(drafts: &mut [Draft<'_>]) {
-    let unknown = |draft: &Draft<'_>| draft.ranges.is_empty() && !draft.block.is_empty();
-    if !drafts.iter().any(unknown) {
-        return;
-    }
-    let mut marks: Vec<(u64, usize, bool)> = Vec::new();
-    for (number, draft) in drafts.iter().enumerate() {
-        if unknown(draft) {
-            let block = Block::new(&draft.block);
-            let ids = 0..block.map_or(0, |block| block.stored() * 2);
-            marks.extend(ids.filter_map(|id| Some((block?.address(id)?, number, true))));
-        } else {
-            marks.extend(draft.ranges.iter().map(|range| (range.start, number, false)));
-        }
-    }
-    marks.sort_unstable();
-    let mut at = 0;
-    while let Some(&(start, number, symbol)) = marks.get(at) {
-        let mut last = start;
-        at += 1;
-        if !symbol {
-            continue;
-        }
-        while let Some(&(next, owner, _)) =
-            marks.get(at).filter(|(next, owner, _)| *owner == number && next - last <= APART)
-        {
-            debug_assert_eq!(owner, number);
-            last = next;
-            at += 1;
-        }
-        let next = marks.get(at).map_or(u64::MAX, |&(next, ..)| next);
-        drafts[number].ranges.push(start..page_up(last.saturating_add(1)).min(next));
-    }
-}
-
-enum Symbols<'e> {
-    Ordered(Ordered<'e>),
-    Unordered(Unordered),
-}
-
-/// The kernel itself, whose symbols come by ascending addresses on every kernel known.
-struct Kernel<'e> {
-    encoder: &'e Encoder,
-    start: Option<u64>,
-    end: Option<u64>,
-    last: u64,
-    symbols: Symbols<'e>,
-    listed: bool,
-}
-
-impl Kernel<'_> {
-    #[inline]
-    fn take(&mut self, line: Line<'_>) -> Result<(), Failure> {
-        self.listed = true;
-        if line.address == 0 {
-            return Ok(());
-        }
-        let address = line.address;
-        match line.name {
-            b"_stext" | b"_text" => self.begin(address),
-            b"_etext" => self.end = self.end.or(Some(address)),
-            b"_sinittext" | b"_einittext" => {}
-            _ => {
-                self.begin(address);
-                self.add(line)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Its text begins with the lowest symbol, or the mark where there is one.
-    #[inline]
-    fn begin(&mut self, address: u64) {
-        self.start = Some(self.start.map_or(address, |start| start.min(address)));
-    }
-
-    #[inline]
-    fn add(&mut self, line: Line<'_>) -> Result<(), Failure> {
-        if let Symbols::Ordered(ordered) = &mut self.symbols {
-            if self.end.is_some_and(|end| line.address >= end) {
-                return Ok(());
-            }
-            match ordered.push(line.address, line.kind, line.name) {
-                Ok(()) => {
-                    self.last = self.last.max(line.address);
-                    return Ok(());
-                }
-                Err(Unfit::Order) => {
-                    let ordered = std::mem::replace(ordered, Ordered::new(self.encoder));
-                    self.symbols = Symbols::Unordered(ordered.unpack()?);
-                }
-                Err(unfit) => return Err(unfit.into()),
-            }
-        }
-        if let Symbols::Unordered(unordered) = &mut self.symbols {
-            unordered.push(line.address, line.kind, line.name)?;
-            self.last = self.last.max(line.address);
-        }
-        Ok(())
-    }
-
-    /// Its range and its block; `None` where no address was seen.
-    fn finish(self) -> Result<Option<(Range<u64>, Vec<u8>)>, Failure> {
-        let Some(start) = self.start else { return Ok(None) };
-        let end = self.end.unwrap_or_else(|| page_up(self.last.saturating_add(1)));
-        let block = match self.symbols {
-            Symbols::Ordered(ordered) => ordered.finish()?,
-            Symbols::Unordered(mut unordered) => {
-                unordered.finish(self.encoder, |address| (start..end).contains(&address))?
-            }
-        };
-        Ok((start < end).then_some((start..end, block)))
     }
 }

@@ -160,10 +160,6 @@ impl Unordered {
         Ok(())
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.symbols.is_empty()
-    }
-
     /// The addresses, in the order they came in.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = u64> {
         self.symbols.iter().map(|&(address, ..)| address)

@@ -1,5 +1,6 @@
 //! Symbols of the running kernel: which function an address lies in, and in which module.
 
+mod ahead;
 mod block;
 pub mod bpf;
 mod build;

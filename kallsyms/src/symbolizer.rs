@@ -2,8 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+use crate::ahead::Ahead;
+use crate::block::Unfit;
 use crate::build::{self, Failure, Function, Inputs};
 use crate::error::{Hidden, LoadError};
+use crate::hidden::Rules;
 use crate::ids::BuildId;
 use crate::names::Encoder;
 use crate::parse::Broken;
@@ -15,6 +18,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+const KALLSYMS: &str = "/proc/kallsyms";
 
 /// Where the symbols come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,11 +35,7 @@ pub struct Sources {
 impl Default for Sources {
     /// The running kernel.
     fn default() -> Self {
-        Self {
-            kallsyms: "/proc/kallsyms".into(),
-            modules: Some("/sys/module".into()),
-            notes: Some("/sys/kernel/notes".into()),
-        }
+        Self { kallsyms: KALLSYMS.into(), modules: Some("/sys/module".into()), notes: Some("/sys/kernel/notes".into()) }
     }
 }
 
@@ -190,8 +191,17 @@ impl std::fmt::Debug for Symbolizer {
 }
 
 impl Sources {
-    fn open(&self) -> Result<File, LoadError> {
-        File::open(&self.kallsyms).map_err(|error| LoadError::Read { path: self.kallsyms.clone(), error })
+    /// The lines, read ahead where there is a second processor to do it.
+    fn open(&self) -> Result<Box<dyn Read>, LoadError> {
+        let failed = |error| LoadError::Read { path: self.kallsyms.clone(), error };
+        let file = File::open(&self.kallsyms).map_err(failed)?;
+        let several = std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
+        let ahead = several.then(|| Ahead::new(file.try_clone()?)).transpose();
+        Ok(match ahead {
+            Ok(Some(ahead)) => Box::new(ahead),
+            // One processor, or no thread to be had.
+            _ => Box::new(file),
+        })
     }
 
     /// `None` where there is no sysfs to ask.
@@ -210,12 +220,13 @@ fn explained(failure: Failure, path: &Path) -> LoadError {
     match failure {
         Failure::Broken(Broken::Read(error)) => LoadError::Read { path, error },
         Failure::Broken(Broken::Malformed(line, what)) => LoadError::Malformed { path, line, what },
+        Failure::Hidden if path == Path::new(KALLSYMS) => LoadError::Hidden { path, why: Rules::default().why() },
         Failure::Hidden => LoadError::Hidden { path, why: Hidden::Unknown },
         Failure::Empty => LoadError::Empty { path },
-        Failure::Unfit(_) => LoadError::TooLarge {
-            path,
-            what: "a module's symbols lie 4 GiB apart, or there are more than 256 MiB of them",
-        },
+        Failure::Unfit(Unfit::TooFar) => LoadError::TooLarge { path, what: "symbols of one module lie 4 GiB apart" },
+        Failure::Unfit(Unfit::Order | Unfit::TooMany) => {
+            LoadError::TooLarge { path, what: "its symbols take more than 256 MiB" }
+        }
     }
 }
 

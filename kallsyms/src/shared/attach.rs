@@ -5,7 +5,7 @@
 use super::error::AttachError;
 use super::trusted::Trusted;
 use crate::kernel::map::{MappedTable, Successor};
-use crate::snapshot::{Bytes, Snapshot};
+use crate::snapshot::{Bytes, Snapshot, State};
 use crate::symbolizer::boot_id;
 use crate::table::{BootId, Damage, HEADER, MAX, Table, boot};
 use arc_swap::ArcSwap;
@@ -164,7 +164,7 @@ impl Attachment {
             }
         }
         let successor = Successor::map(&file).map_err(failed)?;
-        Ok(Self { table: Snapshot::new(Bytes::Mapped(table)), successor, identity: file.identity() })
+        Ok(Self { table: Snapshot::new(State::new(Bytes::Mapped(table))), successor, identity: file.identity() })
     }
 }
 
