@@ -40,11 +40,13 @@ pub struct News {
 #[derive(Debug)]
 pub struct Ksymbols {
     rings: Vec<Ring>,
+    bytes: usize,
     records: Vec<u8>,
 }
 
 impl Ksymbols {
-    /// Follows every processor that is online now; what happens on one that comes later is not seen. Takes `CAP_PERFMON`
+    /// Follows every processor that is online now; what happens on one that comes later, or goes and comes again, is not
+    /// seen. Takes `CAP_PERFMON`
     /// or `kernel.perf_event_paranoid` of 0 or less, and Linux 5.1; a descriptor and 16 KiB of locked memory for each
     /// processor.
     pub fn open() -> Result<Self, BpfError> {
@@ -66,7 +68,12 @@ impl Ksymbols {
         if rings.is_empty() {
             return Err(failed("perf_event_open")(std::io::ErrorKind::NotFound.into()));
         }
-        Ok(Self { rings, records: Vec::new() })
+        Ok(Self { rings, bytes, records: Vec::new() })
+    }
+
+    /// The same, of every processor that is online now, from now on.
+    pub(super) fn reopened(&self) -> Result<Self, BpfError> {
+        Self::with_capacity(self.bytes)
     }
 
     /// What poll(2) tells readable once when there is news; read all of it then.

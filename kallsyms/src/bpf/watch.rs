@@ -19,7 +19,8 @@ pub struct Watch {
 impl Watch {
     /// Asks for all programs.
     ///
-    /// A processor that comes online later is not watched: start anew on a uevent of the subsystem `cpu`.
+    /// A processor that comes online later, or again, is not watched, and the kernel does not say so here: call
+    /// [`Watch::reopen`] on an `online` uevent of the subsystem `cpu`.
     ///
     /// # Errors
     ///
@@ -62,6 +63,17 @@ impl Watch {
             self.behind = false;
         }
         Ok(std::mem::take(&mut self.changed))
+    }
+
+    /// Watches every processor that is online now, and asks for all programs; answers as [`Watch::update`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Watch::start`]. Where the records could not be opened, those of before are still followed.
+    pub fn reopen(&mut self) -> Result<bool, BpfError> {
+        self.ksymbols = self.ksymbols.reopened()?;
+        self.behind = true;
+        self.update()
     }
 
     /// The functions by ascending address, as of the last update; no two overlap.

@@ -321,6 +321,33 @@ fn a_watch_is_current_whatever_was_lost() {
     drop((programs, early));
 }
 
+/// `cargo test -p lapwing-kallsyms --test bpf -- --ignored`, as root, on a machine that can miss a processor.
+#[test]
+#[ignore = "takes a processor offline for an instant"]
+fn a_processor_that_comes_again_is_watched_when_reopened() {
+    let Some(_alone) = alone() else { return };
+    let switch = "/sys/devices/system/cpu/cpu1/online";
+    let mut watch = Watch::start().unwrap();
+    if let Err(why) = std::fs::write(switch, "0") {
+        return println!("skipped: {switch}: {why}");
+    }
+    std::fs::write(switch, "1").unwrap();
+    std::thread::spawn(move || {
+        run_on(1);
+        let own = |watch: &Watch| with(watch.functions(), "_lw_again").len();
+        let _unseen = load::simple("lw_again_one").unwrap();
+        assert!(!watch.update().unwrap());
+        assert_eq!(own(&watch), 0);
+        assert!(watch.reopen().unwrap());
+        assert_eq!(own(&watch), 1);
+        let _seen = load::simple("lw_again_two").unwrap();
+        assert!(watch.update().unwrap());
+        assert_eq!(own(&watch), 2);
+    })
+    .join()
+    .unwrap();
+}
+
 /// `ask` in a thread that has all capabilities of this process but `without`.
 fn deprived<T: Send>(without: CapabilitySet, ask: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
