@@ -24,8 +24,10 @@ fn catch_up(attached: &Attached, path: &Path) {
     let there = Attached::open(path).unwrap().snapshot();
     let begun = Instant::now();
     while attached.snapshot().generation() != there.generation() {
-        attached.refresh().unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(1), "a reader is left behind");
+        // Well before it would look at the path without a word from a publisher.
+        let late = begun.elapsed() > Duration::from_millis(300);
+        let attached = attached.refresh().unwrap();
+        assert!(attached || !late, "a reader is left behind");
     }
     assert_eq!(number(&attached.snapshot()), number(&there));
 }
@@ -39,7 +41,7 @@ fn publishers_killed_at_any_time_are_followed_by_others() {
     let attached = Attached::open(&path).unwrap();
     let mut unfinished = 0;
     for death in 1..=DEATHS {
-        let mut publisher = Player::start("publishes_without_end", &path, &[death << 16]);
+        let mut publisher = Player::start("publishes_without_end", &path, &[death]);
         let first = publisher.hear().unwrap();
         assert!(first > last, "generation {first} after {last}");
         // Odd steps, so that deaths fall everywhere between two tables.
@@ -48,7 +50,6 @@ fn publishers_killed_at_any_time_are_followed_by_others() {
         last = std::iter::from_fn(|| publisher.hear()).last().unwrap_or(first);
         unfinished += u64::from(path.with_added_extension("new").exists());
         catch_up(&attached, &path);
-        assert_eq!(number(&attached.snapshot()) >> 16, death);
         let generation = attached.snapshot().generation();
         assert!([last, last + 1].contains(&generation), "{generation} is there, and {last} was published");
         last = generation;

@@ -172,3 +172,44 @@ fn now() -> u64 {
     let now = clock_gettime(ClockId::MonotonicCoarse);
     (now.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(now.tv_nsec as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Attached, RETRY_NS};
+    use crate::shared::{Options, publish};
+    use crate::table::SUCCESSOR;
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    /// As a publisher does that dies before it has renamed.
+    #[test]
+    fn what_is_lent_as_bytes_does_not_change_when_a_successor_is_announced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kallsyms");
+        let table = crate::parse("ffffffff81000000 T _text\n".as_bytes()).unwrap();
+        publish(&path, &table, &Options::default()).unwrap();
+        let attached = Attached::open_of_any_boot(&path).unwrap();
+        let snapshot = attached.snapshot();
+        let before = snapshot.bytes().to_vec();
+        assert!(!attached.is_stale());
+        assert!(!attached.refresh().unwrap());
+        assert_eq!(attached.retry_at.load(Relaxed), 0, "looked, and nothing was announced");
+
+        let file = File::options().write(true).open(&path).unwrap();
+        file.write_all_at(&7u64.to_le_bytes(), SUCCESSOR as u64).unwrap();
+        assert!(attached.is_stale());
+        assert_eq!(snapshot.bytes(), before);
+        assert_ne!(std::fs::read(&path).unwrap(), before);
+
+        let looked = super::now();
+        assert!(!attached.refresh().unwrap());
+        assert!(attached.retry_at.load(Relaxed) >= looked + RETRY_NS);
+        publish(&path, &table, &Options::default()).unwrap();
+        attached.retry_at.store(u64::MAX, Relaxed);
+        assert!(!attached.refresh().unwrap(), "looked before its time");
+        attached.retry_at.store(0, Relaxed);
+        assert!(attached.refresh().unwrap());
+        assert!(!attached.is_stale());
+    }
+}
