@@ -339,6 +339,8 @@ impl<'i> Drafts<'i> {
             return Err(Failure::Empty);
         }
         add_ranges(&mut self.drafts);
+        // In one order, wherever they come from: what says the same is the same table.
+        self.drafts[1..].sort_by(|one, other| one.name.cmp(&other.name));
         let parts: Vec<Part<'_>> = self.drafts.iter().map(Draft::part).collect();
         let table = table::assemble(&parts, self.inputs.generation, self.inputs.boot);
         if table.len() > table::MAX { Err(Failure::Unfit(Unfit::TooMany)) } else { Ok(table) }

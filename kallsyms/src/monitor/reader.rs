@@ -185,29 +185,26 @@ impl Reader {
             return Ok(Outcome::Done);
         }
         let before = ModuleList::read(&self.list).ok();
-        let taken = self.take(&wanted)?;
+        let (taken, parked) = self.take(&wanted)?;
         if before != ModuleList::read(&self.list).ok() || !self.still_there(&wanted, &taken) {
             return Ok(Outcome::Unsteady);
         }
-        self.publish(&wanted, &taken)
+        self.publish(&wanted, &taken, parked)
     }
 
-    /// From the parked descriptor, else, and where that has not all of them, from the beginning.
-    fn take(&mut self, wanted: &[&ModuleFacts]) -> Result<Taken, String> {
+    /// From the parked descriptor, which is true then, else, and where that has not all of them, from the beginning.
+    fn take(&mut self, wanted: &[&ModuleFacts]) -> Result<(Taken, bool), String> {
         let names: Vec<&str> = wanted.iter().map(|facts| &*facts.name).collect();
         if let Some(parked) = self.parked.take() {
             match parked.take(&names) {
-                Ok(taken) if taken.found.len() == names.len() => {
-                    self.shared.state().parked_reads += 1;
-                    return Ok(taken);
-                }
+                Ok(taken) if taken.found.len() == names.len() => return Ok((taken, true)),
                 // Reading anew tells what is wrong, if anything is.
                 Ok(_) | Err(_) => {}
             }
         }
         let (part, taken) = parked::read(self.open().map_err(text)?, &names).map_err(text)?;
         self.part = part.or(self.part.take());
-        Ok(taken)
+        Ok((taken, false))
     }
 
     /// Whether the modules that were found are the ones that were wanted, and not loaded anew meanwhile.
@@ -219,7 +216,7 @@ impl Reader {
         })
     }
 
-    fn publish(&mut self, wanted: &[&ModuleFacts], taken: &Taken) -> Result<Outcome, String> {
+    fn publish(&mut self, wanted: &[&ModuleFacts], taken: &Taken, parked: bool) -> Result<Outcome, String> {
         let work = self.shared.work();
         let Some(modules) = work.modules.clone() else { return Ok(Outcome::Unsteady) };
         let same = |facts: &ModuleFacts| {
@@ -230,11 +227,12 @@ impl Reader {
             return Ok(Outcome::Unsteady);
         }
         let changed = self.shared.symbolizer.add_symbols(&modules, &taken.text[..]).map_err(text)?;
+        self.shared.state().parked_reads += u64::from(parked);
+        self.shared.published(changed, Some(&modules));
         drop(work);
         // What is not listed although all was read has no symbols, and will not get any.
         let unlisted = wanted.iter().filter(|facts| taken.whole && !taken.found.contains(&facts.name));
         self.unlisted.extend(unlisted.map(|facts| facts.identity));
-        self.shared.published(changed, Some(&modules));
         Ok(Outcome::Done)
     }
 }

@@ -147,11 +147,11 @@ impl Watch {
         let modules = Arc::new(listing.modules);
         let mut work = self.shared.work();
         let changed = self.shared.symbolizer.set_modules(&modules).map_err(|error| error.to_string())?;
-        work.modules = Some(Arc::clone(&modules));
+        self.shared.published(changed, Some(&modules));
+        work.modules = Some(modules);
         work.wanted = true;
         drop(work);
         self.shared.worked.notify_one();
-        self.shared.published(changed, Some(&modules));
         match listing.skipped.first() {
             Some(skipped) => Err(skipped.to_string()),
             None => Ok(settled),
