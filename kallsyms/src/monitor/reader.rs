@@ -170,10 +170,12 @@ impl Reader {
 
     fn read(&mut self) -> Result<Outcome, String> {
         let modules = self.shared.work().modules.clone();
+        let before = ModuleList::read(&self.list).ok();
         let Some(modules) = modules else {
             let changed = self.shared.symbolizer.set_symbols(None, self.open().map_err(text)?).map_err(text)?;
             self.shared.published(changed, None);
-            return Ok(Outcome::Done);
+            let steady = before == ModuleList::read(&self.list).ok();
+            return Ok(if steady { Outcome::Done } else { Outcome::Unsteady });
         };
         let live: HashSet<Identity> = modules.iter().map(|facts| facts.identity).collect();
         self.unlisted.retain(|identity| live.contains(identity));
@@ -184,9 +186,9 @@ impl Reader {
         if wanted.is_empty() {
             return Ok(Outcome::Done);
         }
-        let before = ModuleList::read(&self.list).ok();
         let (taken, parked) = self.take(&wanted)?;
-        if before != ModuleList::read(&self.list).ok() || !self.still_there(&wanted, &taken) {
+        let list = ModuleList::read(&self.list).ok();
+        if before != list || !self.still_there(&wanted, &taken) {
             return Ok(Outcome::Unsteady);
         }
         self.publish(&wanted, &taken, parked)
