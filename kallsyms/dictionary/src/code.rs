@@ -7,6 +7,9 @@ use crate::corpus::Corpus;
 /// Tokens of one length that have codes of one length: their length is stored once.
 pub const GROUP: usize = 16;
 
+/// Codes that are left over, because groups of some lengths are not full.
+pub const SPARE: usize = 100;
+
 /// What the first nibble of a code says of its length: how many of the 16 begin codes of two, three and four nibbles.
 #[derive(Clone, Copy, Debug)]
 pub struct Classes(pub [usize; 3]);
@@ -32,10 +35,10 @@ pub struct Book {
 
 impl Book {
     /// Gives the shortest codes to what is used most. What there is no code for is left out, but no single byte.
-    pub fn new(corpus: &Corpus, uses: &[u64], alive: &[bool], classes: Classes) -> Self {
+    pub fn new(corpus: &Corpus, uses: &[u64], is_token: &[bool], classes: Classes) -> Self {
         let mut by_length: Vec<Vec<usize>> = vec![Vec::new(); crate::corpus::LONGEST + 1];
         for (id, candidate) in corpus.candidates.iter().enumerate() {
-            if alive[id] {
+            if is_token[id] {
                 by_length[candidate.text.len()].push(id);
             }
         }

@@ -31,6 +31,10 @@ pub struct Corpus {
 }
 
 impl Match {
+    pub fn new(candidate: usize, length: usize) -> Self {
+        Self((candidate as u32) << 5 | length as u32)
+    }
+
     pub fn candidate(self) -> usize {
         (self.0 >> 5) as usize
     }
@@ -67,6 +71,11 @@ impl Corpus {
     /// What begins at a byte of the text, shorter ones first.
     pub fn matches(&self, at: usize) -> &[Match] {
         &self.matches[self.first[at]..self.first[at + 1]]
+    }
+
+    /// Bytes of all names.
+    pub fn length(&self) -> usize {
+        self.text.len()
     }
 
     pub fn stored(&self) -> u64 {
@@ -114,7 +123,7 @@ impl Corpus {
         self.matches = vec![Match(0); first[self.text.len()]];
         for (length, here) in found.iter().enumerate() {
             for &(at, id) in here {
-                self.matches[next[at]] = Match((id as u32) << 5 | (length as u32 + 1));
+                self.matches[next[at]] = Match::new(id, length + 1);
                 next[at] += 1;
             }
         }
