@@ -52,7 +52,7 @@ pub fn climb(corpus: &Corpus, classes: Classes, book: Book, rounds: usize, mut s
     let mut best = coded.total + climb.price();
     let mut more = classes.capacity() / 16;
     for _ in 0..rounds {
-        let nibbles = coded.total as f64 / corpus.stored() as f64;
+        let nibbles = coded.total as f64 / corpus.stored as f64;
         say(format!("{} tokens, {nibbles:.3} nibbles a name, up to {more} to be exchanged", climb.tokens()));
         climb.grow(&coded, more);
         climb.shrink(&climb.code(), classes.capacity() - SPARE);

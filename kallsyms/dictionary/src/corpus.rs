@@ -23,6 +23,8 @@ pub struct Corpus {
     text: Vec<u8>,
     /// Where each begins in `text`, how long it is, and how often it is stored.
     pub names: Vec<(usize, usize, u64)>,
+    /// How many names are stored.
+    pub stored: u64,
     pub candidates: Vec<Candidate>,
     /// Where the matches at each byte of `text` begin in `matches`; one more for the end.
     first: Vec<usize>,
@@ -54,11 +56,13 @@ impl Corpus {
         let mut corpus = Self {
             text: Vec::new(),
             names: Vec::new(),
+            stored: 0,
             candidates: Vec::new(),
             first: Vec::new(),
             matches: Vec::new(),
         };
         for (name, weight) in weights {
+            corpus.stored += weight;
             corpus.names.push((corpus.text.len(), name.len(), weight));
             corpus.text.extend_from_slice(name.as_bytes());
         }
@@ -76,10 +80,6 @@ impl Corpus {
     /// Bytes of all names.
     pub fn length(&self) -> usize {
         self.text.len()
-    }
-
-    pub fn stored(&self) -> u64 {
-        self.names.iter().map(|name| name.2).sum()
     }
 
     fn find_candidates(&mut self, least: u64) {

@@ -36,7 +36,7 @@ pub fn fit(corpus: &Corpus, classes: Classes, mut say: impl FnMut(String)) -> Bo
         let tokens = fit.tokens();
         say(format!(
             "{tokens} tokens, {:.3} nibbles a name",
-            parsed.total as f64 / f64::from(NIBBLE) / corpus.stored() as f64
+            parsed.total as f64 / f64::from(NIBBLE) / corpus.stored as f64
         ));
         if tokens <= target {
             let is_token: Vec<_> = fit.costs.iter().map(|&cost| cost != NEVER).collect();
@@ -127,7 +127,7 @@ impl Fit<'_> {
 /// The bytes of a token in the program, in nibbles of names of one kernel. Half of its text lies in other tokens.
 pub fn price(corpus: &Corpus, id: usize) -> u64 {
     let bytes = 4 + corpus.candidates[id].text.len() as u64;
-    bytes * corpus.stored() / 60_000
+    bytes * corpus.stored / 60_000
 }
 
 /// The binary logarithm, in the unit of costs: in whole numbers, so that it is the same everywhere.
