@@ -53,6 +53,7 @@ mod snapshot;
 mod symbolizer;
 pub mod sysfs;
 mod table;
+mod text;
 pub mod uevents;
 
 pub use build::Function;
@@ -63,3 +64,4 @@ pub use names::NameBuffer;
 pub use snapshot::{Module, Snapshot, Symbol};
 pub use symbolizer::{Sources, Symbolizer, parse};
 pub use table::Damage;
+pub use text::annotate;
