@@ -7,7 +7,9 @@ use crate::error::Reason;
 use crate::ids::{BuildId, FileId};
 use crate::kernel::map::MappedTable;
 use crate::names::{self, Encoder, NameBuffer, Nibbles};
+use crate::sysfs::ModuleFacts;
 use crate::table::{self, Entry, Table};
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -172,6 +174,19 @@ impl Snapshot {
         let table = self.table();
         let count = table.map_or(0, |table| table.modules().len());
         (0..count).filter_map(move |number| Module::new(table?, number))
+    }
+
+    /// Whether it has `modules`, as [`sysfs::read_all`](crate::sysfs::read_all) gives them, each in the same loading, and no
+    /// others. Of a module whose sections the kernel does not tell this process it may have nothing: some have no text.
+    pub fn is_of(&self, modules: &[ModuleFacts]) -> bool {
+        let entries = self.table().into_iter().flat_map(|table| table.modules());
+        let of_sysfs = entries.filter(|entry| entry.ino() != 0);
+        let mut loadings: HashMap<_, _> = of_sysfs.filter_map(|entry| Some((entry.name()?, entry.ino()))).collect();
+        let all = modules.iter().all(|facts| match loadings.remove(facts.name.as_bytes()) {
+            Some(inode) => inode == facts.identity.inode,
+            None => facts.sections.is_none(),
+        });
+        all && loadings.is_empty()
     }
 
     /// The symbols of this name, in all modules. Every symbol is looked at: there is no index by names, which would take more

@@ -77,20 +77,29 @@ impl Stage {
 fn unpacked() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
-        let archive = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/real-kernel-modules.tar.xz"));
-        let archive = archive.expect("tests/data/real-kernel-modules.tar.xz can be read");
+        // Other packages' tests use this too.
+        let place = "../kallsyms/tests/data/real-kernel-modules.tar.xz";
+        let archive = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(place));
+        let archive = archive.expect("kallsyms/tests/data/real-kernel-modules.tar.xz can be read");
         let mut hash = DefaultHasher::new();
         archive.hash(&mut hash);
         // Test programs lie in target/PROFILE/deps.
         let program = std::env::current_exe().unwrap();
         let target = program.ancestors().nth(3).unwrap().join("tmp");
         fs::create_dir_all(&target).unwrap();
-        let place = target.join(format!("real-kernel-modules-{:016x}", hash.finish()));
+        let place = target.join(format!("real-kernels-{:016x}", hash.finish()));
         if !place.exists() {
             // Test programs run side by side: whoever is done first renames, the others use that.
             let own = tempfile::tempdir_in(&target).unwrap();
             let plain = lzma_rust2::XzReader::new(&archive[..], true);
             tar::Archive::new(plain).unpack(own.path()).unwrap();
+            for kernel in ["linux-6.12.107-small", "linux-6.1.192-small"].map(|name| own.path().join(name)) {
+                for stage in ["s1", "s2", "s3"] {
+                    let notes = kernel.join(stage).join("sys/kernel/notes");
+                    fs::create_dir(notes.parent().unwrap()).unwrap();
+                    fs::copy(kernel.join("kernel-notes"), notes).unwrap();
+                }
+            }
             match fs::rename(own.path(), &place) {
                 Ok(()) => drop(own.keep()),
                 Err(_) if place.exists() => {}
