@@ -7,6 +7,7 @@ use crate::pump::{ExecArgs, PumpArgs};
 use crate::run::RunArgs;
 use crate::save::SaveArgs;
 use crate::stat::StatArgs;
+use crate::sym::SymArgs;
 use crate::tail::TailArgs;
 use crate::top::TopArgs;
 use clap::builder::TypedValueParser;
@@ -69,6 +70,7 @@ pub enum Command {
     Plot(PlotArgs),
     Ls(LsArgs),
     Gc(GcArgs),
+    Sym(Box<SymArgs>),
     Doctor(DoctorArgs),
     #[command(hide = true)]
     Pages(PagesArgs),
@@ -83,6 +85,7 @@ impl Command {
     pub fn is_for_its_output(&self) -> bool {
         match self {
             Self::Tail(_) | Self::Stat(_) | Self::Ls(_) => true,
+            Self::Sym(args) => !args.publish,
             Self::Plot(args) => args.output.as_deref().is_none_or(|file| file == Path::new("-")),
             Self::Save(args) => args.file == Path::new("-"),
             _ => false,
@@ -325,7 +328,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
 }
 
-fn parse_mode(text: &str) -> Result<u32, String> {
+pub fn parse_mode(text: &str) -> Result<u32, String> {
     match u32::from_str_radix(text, 8) {
         Ok(mode) if mode <= 0o777 => Ok(mode),
         _ => Err("not permission bits; they are octal, like 0660".to_owned()),

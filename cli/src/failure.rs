@@ -1,5 +1,7 @@
 //! Why a command fails, what it says then, and the exit code: the table in `lapwing --help`.
 
+use lapwing_kallsyms::LoadError;
+use lapwing_kallsyms::shared::{AttachError, PublishError};
 use lapwing_reader_shim::{DumpError, FollowError, push_escaped};
 use lapwing_ring::{AppendError, Error, GeometryError, ReadError};
 use lapwing_writer_shim::kmsg::BridgeError;
@@ -66,6 +68,16 @@ pub enum Failure {
     NoCursor { path: PathBuf },
     #[error("{}: cannot be removed: {source}", path.display())]
     Remove { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Symbols(#[from] LoadError),
+    #[error("{error}; {attach}")]
+    NoSymbols { error: LoadError, attach: AttachError },
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error("cannot hear of modules that come and go: {0}")]
+    Monitor(io::Error),
 }
 
 impl Failure {
@@ -74,6 +86,11 @@ impl Failure {
             FollowError::Read(source) => Self::Read { path, source },
             FollowError::Write(error) => Self::Output(error),
         }
+    }
+
+    /// Are there symbols, and we may not see where they are?
+    pub fn is_hidden(&self) -> bool {
+        matches!(self, Self::Symbols(error) | Self::NoSymbols { error, .. } if matches!(error, LoadError::Hidden { .. }))
     }
 
     fn code(&self) -> u8 {
@@ -90,7 +107,7 @@ impl Failure {
             Self::Read { .. } | Self::Truncated { .. } | Self::Bridge(BridgeError::Read(_)) => DAMAGED,
             Self::Refused { last: AppendError::Damaged, .. } => DAMAGED,
             Self::Bridge(BridgeError::Refused(AppendError::Damaged)) => DAMAGED,
-            Self::Geometry(_) | Self::ToTerminal => USAGE,
+            Self::Geometry(_) | Self::ToTerminal | Self::Publish(PublishError::Mode { .. }) => USAGE,
             _ => ERROR,
         }
     }

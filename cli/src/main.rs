@@ -21,6 +21,8 @@ mod quantity;
 mod run;
 mod save;
 mod stat;
+mod sym;
+mod symbols;
 mod tail;
 mod top;
 mod users;
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Plot(args) => plot::plot(&args),
         Command::Ls(args) => ls::ls(&args),
         Command::Gc(args) => gc::gc(&args),
+        Command::Sym(args) => sym::sym(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Pages(args) => pages::pages(&args),
         Command::Pump(args) => pump::serve(args),

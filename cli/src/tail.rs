@@ -6,6 +6,7 @@ mod color;
 mod cursor;
 mod entry;
 mod follow;
+mod legible;
 mod merge;
 mod output;
 mod pager;
@@ -16,20 +17,24 @@ mod window;
 
 pub use args::TailArgs;
 
-use crate::failure::{DAMAGED, Failure, LOSS, NOTHING_MATCHED};
+use crate::failure::{DAMAGED, Failure, LOSS, NOTHING_MATCHED, say};
 use crate::last_words;
+use crate::symbols::Symbols;
 use cursor::CursorFile;
-use lapwing_reader_shim::{Filter, Renderer};
+use lapwing_reader_shim::{Filter, Format, Renderer};
 use lapwing_ring::{Location, Purpose};
 use lapwing_writer_shim::pump::through;
+use legible::Legible;
 use output::Output;
 use pager::Pager;
 use source::{Gate, Source};
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// No longer is waited for what pumps have not yet passed on.
@@ -89,6 +94,7 @@ fn sources(args: &TailArgs, locations: &[Location], to_terminal: bool) -> Result
         locations.iter().filter_map(|location| Some(location.path().file_name()?.as_bytes())).collect();
     let distinct = file_names.len() == names.len()
         && file_names.iter().enumerate().all(|(i, name)| !file_names[..i].contains(name));
+    let symbols = symbols(args);
     let mut sources = Vec::new();
     for (i, location) in locations.iter().enumerate() {
         // Of a program that has just ended: whoever waited for it wants to see all of it.
@@ -100,9 +106,30 @@ fn sources(args: &TailArgs, locations: &[Location], to_terminal: bool) -> Result
         if locations.len() > 1 {
             renderer = renderer.of_ring(if distinct { file_names[i] } else { names[i] }, names[i]);
         }
-        sources.push(Source::new(i, reader, renderer, Gate::new(args.since, args.until)));
+        let legible = Legible::new(symbols.clone());
+        sources.push(Source::new(i, reader, renderer, Gate::new(args.since, args.until), legible));
     }
     Ok(sources)
+}
+
+/// What `--symbolize` asks for, as far as it can be had: a log is worth reading without it.
+fn symbols(args: &TailArgs) -> Option<Rc<RefCell<Symbols>>> {
+    // Its bytes are those of the payload.
+    if !args.symbolize || args.output == Format::Raw {
+        return None;
+    }
+    match Symbols::open(&args.symbols) {
+        Ok(mut symbols) => {
+            if args.follow {
+                symbols.keep_fresh();
+            }
+            Some(Rc::new(RefCell::new(symbols)))
+        }
+        Err(failure) => {
+            say(format_args!("{failure}; addresses stay as they are"));
+            None
+        }
+    }
 }
 
 fn filter(args: &TailArgs) -> Filter {

@@ -2,6 +2,7 @@
 
 use super::color::Color;
 use crate::args::{Lines, format_parser, ring_parser};
+use crate::symbols::SymbolArgs;
 use clap::Args;
 use lapwing_reader_shim::{Format, LevelRange, Query, parse_time};
 use regex::bytes::Regex;
@@ -33,6 +34,7 @@ Examples:
   lapwing tail -S '10 min ago' -U now
   lapwing tail -q 'level>=warn and (comm~\"ngin\" or tag=db) and not text~\"time ?out\"'
   lapwing tail -f --ring web --ring /run/lapwing/ring
+  lapwing tail -f --symbolize -q src=kmsg
   lapwing tail --cursor-file seen -o json | ship-somewhere
   lapwing tail -o json --from-seq 5000 --fail-on-loss")]
 pub struct TailArgs {
@@ -72,6 +74,11 @@ pub struct TailArgs {
     /// How records are written
     #[arg(short, long, value_name = "FORMAT", default_value = "short", value_parser = format_parser())]
     pub output: Format,
+    /// Show the kernel's symbols in place of its addresses, as `lapwing sym` does; not in raw
+    #[arg(long)]
+    pub symbolize: bool,
+    #[command(flatten)]
+    pub symbols: SymbolArgs,
     /// Show levels in color; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Color,

@@ -1,5 +1,6 @@
 //! One ring as `lapwing tail` reads it: the walk along it, what of it is wanted, and how it is rendered.
 
+use super::legible::Legible;
 use crate::failure::{Failure, say};
 use lapwing_reader_shim::{Filter, Follow, Item, Loss, LossKind, Progress, Renderer};
 use lapwing_ring::{ReadError, Reader, Record};
@@ -16,6 +17,7 @@ pub struct Source {
     pub follow: Follow,
     pub renderer: Renderer,
     pub gate: Gate,
+    legible: Legible,
 }
 
 /// How far the walk is, for whoever watches it.
@@ -111,7 +113,8 @@ impl Gate {
 }
 
 impl Source {
-    pub fn new(number: usize, reader: Reader, renderer: Renderer, gate: Gate) -> Self {
+    pub fn new(number: usize, reader: Reader, renderer: Renderer, gate: Gate, mut legible: Legible) -> Self {
+        legible.look_at(&reader);
         Self {
             number,
             path: reader.path().to_owned(),
@@ -119,6 +122,7 @@ impl Source {
             follow: Follow::new(reader),
             renderer,
             gate,
+            legible,
         }
     }
 
@@ -128,6 +132,7 @@ impl Source {
 
     /// Goes on with another ring of the same path, from its beginning.
     pub fn replace(&mut self, reader: Reader) -> Result<(), Failure> {
+        self.legible.look_at(&reader);
         self.follow = Follow::new(reader);
         self.gate.from_seq = 0;
         self.start_at(0)?;
@@ -160,8 +165,9 @@ impl Source {
         filter: &Filter,
         mut each: impl FnMut(&mut Renderer, &Item<'_>) -> io::Result<()>,
     ) -> Result<Progress, Failure> {
-        let Self { path, pace, follow, renderer, gate, .. } = self;
-        let stepped = follow.step(|item| if gate.wants(filter, &item) { each(renderer, &item) } else { Ok(()) });
+        let Self { path, pace, follow, renderer, gate, legible, .. } = self;
+        let take = |item: &Item<'_>| if gate.wants(filter, item) { each(renderer, item) } else { Ok(()) };
+        let stepped = legible.step(follow, take);
         pace.at.store(follow.seq(), Relaxed);
         stepped.map_err(|error| Failure::follow(path.clone())(error))
     }

@@ -1,0 +1,155 @@
+//! Where `sym` and `tail --symbolize` have the kernel's symbols from.
+
+use crate::failure::{Failure, say};
+use clap::Args;
+use lapwing_kallsyms::shared::{AttachError, Attached, default_path};
+use lapwing_kallsyms::{
+    LoadError, Monitor, MonitorOptions, Reason, Snapshot, Sources, Symbol, Symbolizer, annotate, sysfs,
+};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Whose symbols.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where symbols come from")]
+pub struct SymbolArgs {
+    /// Read this file in place of /proc/kallsyms, for instance a copy from before a crash
+    #[arg(long, value_name = "FILE")]
+    pub kallsyms: Option<PathBuf>,
+    /// Read this folder in place of /sys/module, and ../kernel/notes beside it
+    #[arg(long, value_name = "DIR")]
+    pub sys_module: Option<PathBuf>,
+    /// The shared table [default: $LAPWING_KALLSYMS, else /run/lapwing/kallsyms, else one of our own beside the rings]
+    #[arg(long, value_name = "PATH")]
+    pub shared: Option<PathBuf>,
+}
+
+impl SymbolArgs {
+    /// The files that are named, where any is.
+    pub fn sources(&self) -> Option<Sources> {
+        let Self { kallsyms, sys_module, .. } = self;
+        if kallsyms.is_none() && sys_module.is_none() {
+            return None;
+        }
+        Some(Sources {
+            kallsyms: kallsyms.clone().unwrap_or_else(|| Sources::default().kallsyms),
+            // The modules of this host say nothing of a copy from elsewhere.
+            modules: sys_module.clone(),
+            notes: sys_module.as_ref().map(|modules| modules.join("../kernel/notes")),
+        })
+    }
+}
+
+/// The kernel's symbols, as they are whenever they are asked for.
+pub struct Symbols {
+    origin: Origin,
+    of_this_boot: bool,
+    /// What was said last of a newer table that cannot be had.
+    said: Option<String>,
+}
+
+enum Origin {
+    Own { symbolizer: Arc<Symbolizer>, monitor: Option<Monitor> },
+    Shared(Attached),
+}
+
+impl Symbols {
+    /// The table at `--shared`; the files that are named; else the table at the default path, if it is of the modules that are
+    /// there now; else those of the running kernel.
+    pub fn open(args: &SymbolArgs) -> Result<Self, Failure> {
+        let of_this_boot = |origin| Self { origin, of_this_boot: true, said: None };
+        if let Some(path) = &args.shared {
+            return Ok(of_this_boot(Origin::Shared(Attached::open(path)?)));
+        }
+        if let Some(sources) = args.sources() {
+            return Ok(Self { of_this_boot: false, ..of_this_boot(Origin::own(sources)?) });
+        }
+        let path = default_path();
+        let attached = Attached::open(&path);
+        if attached.as_ref().is_ok_and(is_current) {
+            return Ok(of_this_boot(Origin::Shared(attached?)));
+        }
+        match (Origin::own(Sources::default()), attached) {
+            (Ok(origin), _) => Ok(of_this_boot(origin)),
+            (Err(_), Ok(attached)) => {
+                say(format_args!("{}: modules have come or gone since it was published", path.display()));
+                Ok(of_this_boot(Origin::Shared(attached)))
+            }
+            (Err(error), Err(AttachError::NotFound { .. })) => Err(error.into()),
+            (Err(error), Err(attach)) => Err(Failure::NoSymbols { error, attach }),
+        }
+    }
+
+    /// Are they those of the running kernel?
+    pub fn are_of_this_boot(&self) -> bool {
+        self.of_this_boot
+    }
+
+    /// From now on modules that come and go are seen.
+    pub fn keep_fresh(&mut self) {
+        // A copy does not change, and a table is kept fresh by whoever publishes it.
+        let Origin::Own { symbolizer, monitor } = &mut self.origin else { return };
+        if self.of_this_boot && monitor.is_none() {
+            match Monitor::start(Arc::clone(symbolizer), MonitorOptions::default()) {
+                Ok(started) => *monitor = Some(started),
+                Err(error) => say(format_args!("modules that come from now on will have no symbols: {error}")),
+            }
+        }
+    }
+
+    pub fn snapshot(&mut self) -> Snapshot {
+        let attached = match &self.origin {
+            Origin::Own { symbolizer, .. } => return symbolizer.snapshot(),
+            Origin::Shared(attached) => attached,
+        };
+        match attached.refresh() {
+            Ok(false) => {}
+            Ok(true) => self.said = None,
+            Err(error) => {
+                let text = error.to_string();
+                if self.said.as_ref() != Some(&text) {
+                    say(format_args!("{text}; going on with the table that was there before"));
+                    self.said = Some(text);
+                }
+            }
+        }
+        attached.snapshot()
+    }
+
+    /// Appends `line` to `out`, with symbols in place of addresses; gives how many.
+    pub fn annotate(&mut self, line: &[u8], out: &mut Vec<u8>) -> usize {
+        self.each_address(line, out, |found, _, out| {
+            // A Vec takes everything.
+            found.is_ok_and(|symbol| write!(out, "{symbol}").is_ok())
+        })
+    }
+
+    /// Asks `each` what becomes of every address in `line`, with what it means; otherwise as [`annotate`].
+    pub fn each_address(
+        &mut self,
+        line: &[u8],
+        out: &mut Vec<u8>,
+        mut each: impl FnMut(Result<Symbol<'_>, Reason>, u64, &mut Vec<u8>) -> bool,
+    ) -> usize {
+        // Most lines have no address, and need none.
+        let mut snapshot = None;
+        let resolve = |address, out: &mut Vec<u8>| {
+            let snapshot: &Snapshot = snapshot.get_or_insert_with(|| self.snapshot());
+            each(snapshot.lookup(address), address, out)
+        };
+        annotate(line, resolve, out)
+    }
+}
+
+impl Origin {
+    fn own(sources: Sources) -> Result<Self, LoadError> {
+        Ok(Self::Own { symbolizer: Arc::new(Symbolizer::load_from(sources)?), monitor: None })
+    }
+}
+
+/// Is it of the modules that are loaded now? Nobody needs to have published since they came.
+fn is_current(attached: &Attached) -> bool {
+    let modules = Sources::default().modules.and_then(|modules| sysfs::read_all(&modules).ok());
+    modules.is_none_or(|listing| attached.snapshot().is_of(&listing.modules))
+}
