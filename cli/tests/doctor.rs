@@ -377,7 +377,15 @@ fn what_the_kernel_shows_us_is_noted() {
         check(&mut nobody, "note", "/dev/kmsg cannot be read (");
     }
     if setting("kptr_restrict").trim() != "0" || setting("perf_event_paranoid").trim().parse::<i32>().unwrap_or(2) > 1 {
-        check(&mut nobody, "note", "/proc/kallsyms has no addresses for us");
+        check(&mut nobody, "note", "/proc/kallsyms has no addresses for us: ");
+        let (_, lines) = findings(&mut nobody);
+        let said = lines.iter().find(|line| line.contains("/proc/kallsyms")).unwrap();
+        // What `sym` says to the same user.
+        let sym = clean(sandbox.command(&["sym", "1"]));
+        let sym = Done::of(wrapped(&NOBODY, &sym).unwrap().env("LAPWING_KALLSYMS", "/nonexistent").output().unwrap());
+        let advice = said.split_once("for us: ").unwrap().1;
+        assert!(sym.code == 1 && sym.stderr.contains(advice), "{said}: {}", sym.stderr);
+        assert!(advice.contains("CAP_SYSLOG") && advice.contains("kptr_restrict"), "{advice}");
     }
 }
 

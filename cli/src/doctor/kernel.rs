@@ -1,6 +1,8 @@
 //! What the kernel lets us see of itself.
 
 use super::Report;
+use lapwing_kallsyms::hidden::Rules;
+use lapwing_kallsyms::shared::{AttachError, Attached, default_path};
 use std::fs::{File, read_to_string};
 use std::io::{BufRead, BufReader};
 
@@ -16,10 +18,14 @@ pub fn look(report: &mut Report) {
     let settings = ["kptr_restrict", "perf_event_paranoid", "dmesg_restrict"].map(shown).join(", ");
     report.note(ABOUT, format!("{settings}; we have {held}"));
     if !addresses_are_shown() {
-        report.note(
-            ABOUT,
-            "/proc/kallsyms has no addresses for us: kptr_restrict has to be 0, or 1 and we need CAP_SYSLOG",
-        );
+        let why = Rules::default().why().advice();
+        report.note(ABOUT, format!("/proc/kallsyms has no addresses for us: {why}"));
+        let path = default_path();
+        match Attached::open(&path) {
+            Ok(_) => report.note(ABOUT, format!("{}: the shared table has them for us", path.display())),
+            Err(AttachError::NotFound { .. }) => {}
+            Err(error) => report.note(ABOUT, error.to_string()),
+        }
     }
     // Opening is what is restricted; nothing is read.
     if let Err(error) = File::open("/dev/kmsg") {
