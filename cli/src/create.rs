@@ -16,7 +16,8 @@ pub fn create(args: &CreateArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn group_id(name: &str) -> Result<u32, Failure> {
+/// Of a name or a number.
+pub fn group_id(name: &str) -> Result<u32, Failure> {
     if let Ok(id) = name.parse() {
         return Ok(id);
     }

@@ -15,10 +15,11 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 pub fn sym(args: &SymArgs) -> Result<ExitCode, Failure> {
-    args.check();
     if args.publish {
+        args.symbols.check_publishing();
         return publish::run(args);
     }
+    args.symbols.check();
     let is_filter = args.addresses.is_empty() && args.name.is_none();
     let mut symbols = match Symbols::open(&args.symbols) {
         // The log that comes is worth more than the symbols in it.

@@ -1,7 +1,9 @@
 //! Where `sym` and `tail --symbolize` have the kernel's symbols from.
 
+use crate::args::Cli;
 use crate::failure::{Failure, say};
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory};
 use lapwing_kallsyms::shared::{AttachError, Attached, default_path};
 use lapwing_kallsyms::{
     LoadError, Monitor, MonitorOptions, Reason, Snapshot, Sources, Symbol, Symbolizer, annotate, sysfs,
@@ -10,22 +12,44 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+const FROM: &str = "Where symbols come from";
+
 /// Whose symbols.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Where symbols come from")]
+#[group(id = "symbols")]
 pub struct SymbolArgs {
     /// Read this file in place of /proc/kallsyms, for instance a copy from before a crash
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = FROM)]
     pub kallsyms: Option<PathBuf>,
     /// Read this folder in place of /sys/module, and ../kernel/notes beside it
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = FROM)]
     pub sys_module: Option<PathBuf>,
     /// The shared table [default: $LAPWING_KALLSYMS, else /run/lapwing/kallsyms, else one of our own beside the rings]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = FROM)]
     pub shared: Option<PathBuf>,
 }
 
 impl SymbolArgs {
+    /// Ends the process where it is said twice where they are.
+    pub fn check(&self) {
+        if self.shared.is_some() && (self.kallsyms.is_some() || self.sys_module.is_some()) {
+            contradiction("--shared cannot be used with --kallsyms or --sys-module, except to publish them");
+        }
+    }
+
+    /// As [`Self::check`], where `--shared` says where they go.
+    pub fn check_publishing(&self) {
+        // Whoever looks at the default place means the running kernel.
+        if self.shared.is_none() && (self.kallsyms.is_some() || self.sys_module.is_some()) {
+            contradiction("symbols of files are published with --shared PATH only");
+        }
+    }
+
+    /// Did somebody say where they are?
+    pub fn are_named(&self) -> bool {
+        self.shared.is_some() || self.kallsyms.is_some() || self.sys_module.is_some()
+    }
+
     /// The files that are named, where any is.
     pub fn sources(&self) -> Option<Sources> {
         let Self { kallsyms, sys_module, .. } = self;
@@ -39,6 +63,11 @@ impl SymbolArgs {
             notes: sys_module.as_ref().map(|modules| modules.join("../kernel/notes")),
         })
     }
+}
+
+/// What clap cannot be told.
+fn contradiction(text: &str) -> ! {
+    Cli::command().error(ErrorKind::ArgumentConflict, text).exit()
 }
 
 /// The kernel's symbols, as they are whenever they are asked for.

@@ -94,7 +94,7 @@ fn sources(args: &TailArgs, locations: &[Location], to_terminal: bool) -> Result
         locations.iter().filter_map(|location| Some(location.path().file_name()?.as_bytes())).collect();
     let distinct = file_names.len() == names.len()
         && file_names.iter().enumerate().all(|(i, name)| !file_names[..i].contains(name));
-    let symbols = symbols(args);
+    let symbols = symbols(args)?;
     let mut sources = Vec::new();
     for (i, location) in locations.iter().enumerate() {
         // Of a program that has just ended: whoever waited for it wants to see all of it.
@@ -112,23 +112,25 @@ fn sources(args: &TailArgs, locations: &[Location], to_terminal: bool) -> Result
     Ok(sources)
 }
 
-/// What `--symbolize` asks for, as far as it can be had: a log is worth reading without it.
-fn symbols(args: &TailArgs) -> Option<Rc<RefCell<Symbols>>> {
+/// What `--symbolize` asks for. Where the kernel does not show it, a log is worth reading without it.
+fn symbols(args: &TailArgs) -> Result<Option<Rc<RefCell<Symbols>>>, Failure> {
     // Its bytes are those of the payload.
     if !args.symbolize || args.output == Format::Raw {
-        return None;
+        return Ok(None);
     }
+    args.symbols.check();
     match Symbols::open(&args.symbols) {
         Ok(mut symbols) => {
             if args.follow {
                 symbols.keep_fresh();
             }
-            Some(Rc::new(RefCell::new(symbols)))
+            Ok(Some(Rc::new(RefCell::new(symbols))))
         }
-        Err(failure) => {
+        Err(failure) if failure.is_hidden() || !args.symbols.are_named() => {
             say(format_args!("{failure}; addresses stay as they are"));
-            None
+            Ok(None)
         }
+        Err(failure) => Err(failure),
     }
 }
 

@@ -243,6 +243,7 @@ fn wrong_usage_is_told_apart() {
         &["--publish", "--mode", "rw"],
         &["--publish", "--name", "a"],
         &["--shared", "a", "--kallsyms", "b"],
+        &["--publish", "--kallsyms", "b"],
     ] {
         let done = sandbox.run(&[&["sym"], args].concat());
         assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{args:?}: {}", done.stderr);

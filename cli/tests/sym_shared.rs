@@ -57,6 +57,14 @@ fn who_may_read_the_table_needs_no_privilege_and_others_are_told_so() {
     if let Some(nobody) = as_nobody(lookup(&sandbox, xmit + 3)) {
         assert_eq!((nobody.code, nobody.stdout, nobody.stderr.as_str()), (0, expected, ""));
     }
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(publish(&sandbox, &kernel, &["--mode", "0640", "--group", "65534"]).code, 0);
+        assert_eq!(fs::metadata(sandbox.path("table")).unwrap().gid(), NOBODY);
+        assert_eq!(as_nobody(lookup(&sandbox, xmit)).unwrap().code, 0);
+    }
+    let done = publish(&sandbox, &kernel, &["--group", "no such group"]);
+    assert_eq!(done.code, 1);
+    assert!(done.stderr.contains("no group \"no such group\" in /etc/group"), "{}", done.stderr);
     let json =
         sandbox.ok(&["sym", "--shared", sandbox.path("table").to_str().unwrap(), "--json", &format!("{xmit:x}")]);
     assert!(json.contains(r#""name":"dummy_xmit","offset":0,"build_id":""#), "{json}");

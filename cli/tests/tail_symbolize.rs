@@ -70,6 +70,22 @@ fn where_addresses_are_hidden_that_is_said_and_the_log_is_shown() {
 }
 
 #[test]
+fn symbols_that_were_named_and_cannot_be_had_are_an_error() {
+    let sandbox = Sandbox::with_ring("64K");
+    sandbox.ok(&["log", "text"]);
+    for (args, code, said) in [
+        (&["--symbolize", "--kallsyms", "nowhere"][..], 1, "nowhere: No such file"),
+        (&["--symbolize", "--shared", "nowhere"], 1, "nowhere: no table is published there"),
+        (&["--symbolize", "--shared", "a", "--kallsyms", "b"], 2, "--shared cannot be used with"),
+        (&["--kallsyms", "nowhere"], 2, "--symbolize"),
+    ] {
+        let done = sandbox.run(&[&["tail"], args].concat());
+        assert_eq!((done.code, done.stdout.as_str()), (code, ""), "{args:?}");
+        assert!(done.stderr.contains(said), "{args:?}: {}", done.stderr);
+    }
+}
+
+#[test]
 fn the_addresses_of_another_boot_are_left_alone_unless_its_symbols_are_named() {
     let (sandbox, kernel) = (Sandbox::with_ring("64K"), Kernel::new());
     let lines = std::fs::read_to_string("/proc/kallsyms").unwrap_or_default();

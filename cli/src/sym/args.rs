@@ -1,9 +1,8 @@
 //! The command line of `lapwing sym`.
 
-use crate::args::{Cli, parse_mode};
+use crate::args::parse_mode;
 use crate::symbols::SymbolArgs;
-use clap::error::ErrorKind;
-use clap::{Args, CommandFactory};
+use clap::Args;
 
 /// Say which function of the kernel an address lies in
 #[derive(Debug, Args)]
@@ -24,7 +23,7 @@ Examples:
   lapwing sym --name do_sys_open
   lapwing sym --json --name 'tcp_*' | jq -r .address
   lapwing sym --kallsyms crash/kallsyms < crash/dmesg
-  lapwing sym --publish --follow --mode 0640")]
+  lapwing sym --publish --follow --mode 0640 --group adm")]
 pub struct SymArgs {
     /// One JSON object for each address, and nothing else
     #[arg(long)]
@@ -43,25 +42,12 @@ pub struct SymArgs {
     /// Permission bits of the shared table, octal: who reads it sees the kernel's addresses
     #[arg(long, requires = "publish", default_value = "0600", value_parser = parse_mode)]
     pub mode: u32,
+    /// The group of the shared table, a name or a number
+    #[arg(long, requires = "publish")]
+    pub group: Option<String>,
     /// Hexadecimal, with or without 0x
     #[arg(value_name = "ADDRESS", value_parser = parse_address)]
     pub addresses: Vec<u64>,
-}
-
-impl SymArgs {
-    /// Ends the process where options contradict each other in ways that clap cannot be told.
-    pub fn check(&self) {
-        let SymbolArgs { kallsyms, sys_module, shared } = &self.symbols;
-        let wrong = match (kallsyms.is_some() || sys_module.is_some(), shared.is_some()) {
-            (true, true) if !self.publish => {
-                "--shared cannot be used with --kallsyms or --sys-module, except to publish them"
-            }
-            // Whoever looks there means the running kernel.
-            (true, false) if self.publish => "symbols of files are published with --shared PATH only",
-            _ => return,
-        };
-        Cli::command().error(ErrorKind::ArgumentConflict, wrong).exit()
-    }
 }
 
 /// What `--name` asks for.

@@ -1,6 +1,7 @@
 //! `lapwing sym --publish`: the table that all processes of a host share.
 
 use super::args::SymArgs;
+use crate::create::group_id;
 use crate::failure::{Failure, say};
 use lapwing_kallsyms::shared::{Options, default_path, make_default_folder, publish};
 use lapwing_kallsyms::{Monitor, MonitorOptions, Snapshot, Symbolizer};
@@ -15,6 +16,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Publishes once, or whenever a module has come or gone until a signal ends it. What was published stays.
 pub fn run(args: &SymArgs) -> Result<ExitCode, Failure> {
+    let group = args.group.as_deref().map(group_id).transpose()?;
     let path = match &args.symbols.shared {
         Some(path) => path.clone(),
         None => {
@@ -23,7 +25,7 @@ pub fn run(args: &SymArgs) -> Result<ExitCode, Failure> {
         }
     };
     let symbolizer = Arc::new(Symbolizer::load_from(args.symbols.sources().unwrap_or_default())?);
-    let publisher = Publisher { path, options: Options { mode: args.mode, ..Options::default() } };
+    let publisher = Publisher { path, options: Options { mode: args.mode, group } };
     if !args.follow {
         publisher.publish(&symbolizer.snapshot())?;
         return Ok(ExitCode::SUCCESS);

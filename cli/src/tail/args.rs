@@ -37,6 +37,7 @@ Examples:
   lapwing tail -f --symbolize -q src=kmsg
   lapwing tail --cursor-file seen -o json | ship-somewhere
   lapwing tail -o json --from-seq 5000 --fail-on-loss")]
+#[command(mut_group("symbols", |group| group.multiple(true).requires("symbolize")))]
 pub struct TailArgs {
     /// Go on with what is appended from now on, until interrupted or -U is past
     #[arg(short, long)]
