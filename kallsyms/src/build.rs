@@ -171,10 +171,7 @@ impl<'i> Drafts<'i> {
                 kernel.take(line)?;
             }
         }
-        let listed = kernel.listed();
-        let Some(Text { range, block }) = kernel.finish()? else {
-            return Err(if listed { Failure::Hidden } else { Failure::Empty });
-        };
+        let Text { range, block } = kernel.finish()?;
         self.nonzero = true;
         self.drafts.push(Draft {
             name: KERNEL.as_bytes().into(),

@@ -9,6 +9,7 @@ use crate::error::{Hidden, LoadError};
 use crate::hidden::Rules;
 use crate::ids::BuildId;
 use crate::names::Encoder;
+use crate::parked::ModuleList;
 use crate::parse::Broken;
 use crate::snapshot::{Bytes, Snapshot, State};
 use crate::sysfs::{self, ModuleFacts};
@@ -18,6 +19,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// How often a table is read anew because modules came and went; a monitor sees to what is wrong then.
+const TRIES: u32 = 5;
 
 const KALLSYMS: &str = "/proc/kallsyms";
 
@@ -75,17 +79,15 @@ impl Symbolizer {
     pub fn load_from(sources: Sources) -> Result<Self, LoadError> {
         let boot = boot_id();
         let kernel_build_id = sources.notes.as_deref().and_then(|notes| sysfs::kernel_build_id(notes).ok()?);
-        let modules = sources.read_modules();
-        let inputs = Inputs {
+        let table = sources.read_whole(Inputs {
             encoder: &Encoder::new(),
             old: None,
-            modules: modules.as_deref(),
+            modules: None,
             programs: None,
             kernel_build_id,
             boot: &boot,
             generation: 1,
-        };
-        let table = sources.open().and_then(|lines| sources.explained(build::whole(lines, inputs)))?;
+        })?;
         Ok(Self {
             sources,
             boot,
@@ -113,24 +115,22 @@ impl Symbolizer {
     ///
     /// As [`Self::load_from`]; the old table stays.
     pub fn reload(&self) -> Result<bool, LoadError> {
-        let modules = self.sources.read_modules();
-        let lines = self.sources.open()?;
-        self.replace(modules.as_deref(), |inputs| build::whole(lines, inputs))
+        self.replace(None, |inputs| self.sources.read_whole(inputs))
     }
 
     /// Takes over which modules there are: those that are new have their ranges and build ids at once, and no symbols yet.
     pub(crate) fn set_modules(&self, modules: &[ModuleFacts]) -> Result<bool, LoadError> {
-        self.replace(Some(modules), build::without_lines)
+        self.replace(Some(modules), |inputs| self.sources.explained(build::without_lines(inputs)))
     }
 
     /// Takes over the symbols of the modules that `lines` name, all lines of each, as `modules` says they are.
     pub(crate) fn add_symbols(&self, modules: &[ModuleFacts], lines: impl Read) -> Result<bool, LoadError> {
-        self.replace(Some(modules), |inputs| build::some_modules(lines, inputs))
+        self.replace(Some(modules), |inputs| self.sources.explained(build::some_modules(lines, inputs)))
     }
 
     /// Takes over the symbols of all modules from `lines`, the whole of kallsyms.
     pub(crate) fn set_symbols(&self, modules: Option<&[ModuleFacts]>, lines: impl Read) -> Result<bool, LoadError> {
-        self.replace(modules, |inputs| build::whole(lines, inputs))
+        self.replace(modules, |inputs| self.sources.explained(build::whole(lines, inputs)))
     }
 
     /// Takes over the functions of all BPF programs; kallsyms is not asked for them any more. `None`: it is again, from the
@@ -141,7 +141,7 @@ impl Symbolizer {
     /// That there are too many.
     pub fn set_programs(&self, programs: Option<Vec<Function>>) -> Result<bool, LoadError> {
         self.reload_state().programs = programs;
-        self.replace(None, build::without_lines)
+        self.replace(None, |inputs| self.sources.explained(build::without_lines(inputs)))
     }
 
     /// The names of those of `modules` whose symbols are not loaded.
@@ -162,7 +162,7 @@ impl Symbolizer {
     fn replace(
         &self,
         modules: Option<&[ModuleFacts]>,
-        build: impl FnOnce(Inputs<'_>) -> Result<Vec<u8>, Failure>,
+        build: impl FnOnce(Inputs<'_>) -> Result<Vec<u8>, LoadError>,
     ) -> Result<bool, LoadError> {
         let state = self.reload_state();
         let before = self.snapshot();
@@ -174,8 +174,7 @@ impl Symbolizer {
             kernel_build_id: self.kernel_build_id,
             boot: &self.boot,
             generation: before.generation() + 1,
-        });
-        let table = self.sources.explained(table)?;
+        })?;
         let changed = !before.is_same(&table);
         if changed {
             self.current.store(Arc::new(State::new(Bytes::Own(table))));
@@ -191,6 +190,28 @@ impl std::fmt::Debug for Symbolizer {
 }
 
 impl Sources {
+    /// The table of all that there is now, but for what `inputs` has of it already. A module that comes or goes meanwhile moves
+    /// the lines of all others: then it is read again.
+    fn read_whole(&self, inputs: Inputs<'_>) -> Result<Vec<u8>, LoadError> {
+        let list = || ModuleList::read(&self.kallsyms.with_file_name("modules")).ok();
+        let mut tries = 0;
+        loop {
+            let before = list();
+            let modules = self.read_modules();
+            let inputs = Inputs { modules: modules.as_deref(), ..inputs };
+            let table = self.explained(build::whole(self.open()?, inputs))?;
+            tries += 1;
+            if before == list() || tries == TRIES {
+                return Ok(table);
+            }
+        }
+    }
+
+    /// Whether these are the symbols of the kernel that runs this.
+    pub(crate) fn is_running_kernel(&self) -> bool {
+        self.kallsyms == Path::new(KALLSYMS)
+    }
+
     /// The lines, read ahead where there is a second processor to do it.
     fn open(&self) -> Result<Box<dyn Read>, LoadError> {
         let failed = |error| LoadError::Read { path: self.kallsyms.clone(), error };

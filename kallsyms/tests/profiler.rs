@@ -39,7 +39,9 @@ fn a_table_of_zeros_is_hidden() {
 #[test]
 fn a_table_without_text_is_empty() {
     assert!(matches!(parse(&b""[..]), Err(LoadError::Empty { .. })));
-    assert!(matches!(parse(&b"ffffffffb5000000 D data\n"[..]), Err(LoadError::Empty { .. })));
+    for text in ["ffffffffb5000000 D data\n", "ffffffffb5000000 T _text\nffffffffb5001000 T _etext\n"] {
+        assert!(matches!(parse(text.as_bytes()), Err(LoadError::Empty { .. })), "{text}");
+    }
 }
 
 #[test]

@@ -36,11 +36,6 @@ impl<'e> Kernel<'e> {
         Self { encoder, start: None, end: None, last: 0, symbols, listed: false }
     }
 
-    /// Whether any symbol was listed, though it may be without address.
-    pub(super) fn listed(&self) -> bool {
-        self.listed
-    }
-
     #[inline]
     pub(super) fn take(&mut self, line: Line<'_>) -> Result<(), Failure> {
         self.listed = true;
@@ -91,16 +86,19 @@ impl<'e> Kernel<'e> {
         Ok(())
     }
 
-    /// Its text; `None` where no address was seen.
-    pub(super) fn finish(self) -> Result<Option<Text>, Failure> {
-        let Some(start) = self.start else { return Ok(None) };
+    /// Its text.
+    pub(super) fn finish(self) -> Result<Text, Failure> {
+        let Some(start) = self.start else { return Err(if self.listed { Failure::Hidden } else { Failure::Empty }) };
         let end = self.end.unwrap_or_else(|| page_up(self.last.saturating_add(1)));
+        if self.last == 0 || end <= start {
+            return Err(Failure::Empty);
+        }
         let block = match self.symbols {
             Symbols::Ordered(ordered) => ordered.finish()?,
             Symbols::Unordered(mut unordered) => {
                 unordered.finish(self.encoder, |address| (start..end).contains(&address))?
             }
         };
-        Ok((start < end).then_some(Text { range: start..end, block }))
+        Ok(Text { range: start..end, block })
     }
 }

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod budget;
+mod programs;
 mod reader;
 mod watch;
 
@@ -20,6 +21,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use crate::Symbolizer;
 use crate::sysfs::ModuleFacts;
 use crate::uevents::Uevents;
+use programs::Programs;
 use reader::Reader;
 use watch::Watch;
 
@@ -40,6 +42,8 @@ pub struct Options {
     pub share: u32,
     /// ...beyond so much that may be spent at once.
     pub burst: Duration,
+    /// Whether BPF programs are followed, by bpf(2) and perf events, where the symbols are those of the running kernel.
+    pub programs: bool,
 }
 
 impl Default for Options {
@@ -52,6 +56,7 @@ impl Default for Options {
             retry: Duration::from_millis(500),
             share: 10,
             burst: Duration::from_secs(2),
+            programs: true,
         }
     }
 }
@@ -91,6 +96,11 @@ pub struct MonitorState {
     pub modules: usize,
     /// See `modules`.
     pub without_symbols: usize,
+    /// How many functions of BPF programs there are; `None` where they are not followed, and the table has those that
+    /// `/proc/kallsyms` listed.
+    pub programs: Option<usize>,
+    /// Why they are not followed.
+    pub programs_error: Option<String>,
 }
 
 /// Keeps a [`Symbolizer`] up to date until it is dropped.
@@ -109,6 +119,8 @@ struct Shared {
     stop: AtomicBool,
     /// Wakes the one that waits for uevents.
     wake: OwnedFd,
+    /// Readable once it is stopped.
+    ended: OwnedFd,
     work: Mutex<Work>,
     /// Wakes the one that reads symbols.
     worked: Condvar,
@@ -128,7 +140,7 @@ struct Work {
 }
 
 impl Monitor {
-    /// Starts the two threads.
+    /// Starts its threads.
     ///
     /// # Errors
     ///
@@ -145,6 +157,7 @@ impl Monitor {
             symbolizer,
             stop: AtomicBool::new(false),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            ended: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             work: Mutex::default(),
             worked: Condvar::new(),
             state: Mutex::new(state),
@@ -154,6 +167,10 @@ impl Monitor {
         let mut monitor = Self { shared, threads: Vec::new() };
         let reader = Reader::new(Arc::clone(&monitor.shared), &options);
         monitor.spawn("lapwing-symbols", move || reader.run())?;
+        if options.programs && monitor.shared.symbolizer.sources().is_running_kernel() {
+            let programs = Programs::new(Arc::clone(&monitor.shared), &options);
+            monitor.spawn("lapwing-programs", move || programs.run())?;
+        }
         let watch = Watch::new(Arc::clone(&monitor.shared), uevents, own, options);
         monitor.spawn("lapwing-modules", move || watch.run())?;
         Ok(monitor)
@@ -200,6 +217,7 @@ impl Drop for Monitor {
     fn drop(&mut self) {
         self.shared.stop.store(true, Relaxed);
         self.shared.wake();
+        let _ = rustix::io::write(self.shared.ended.as_fd(), &1u64.to_ne_bytes());
         // With the lock held the other thread either has not looked at `stop` yet, or waits.
         drop(self.shared.work());
         self.shared.worked.notify_all();

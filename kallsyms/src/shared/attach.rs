@@ -187,7 +187,7 @@ mod tests {
     fn what_is_lent_as_bytes_does_not_change_when_a_successor_is_announced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kallsyms");
-        let table = crate::parse("ffffffff81000000 T _text\n".as_bytes()).unwrap();
+        let table = crate::parse("ffffffff81000000 T _text\nffffffff81000000 T start\n".as_bytes()).unwrap();
         publish(&path, &table, &Options::default()).unwrap();
         let attached = Attached::open_of_any_boot(&path).unwrap();
         let snapshot = attached.snapshot();

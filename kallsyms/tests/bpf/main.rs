@@ -5,11 +5,11 @@ mod load;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lapwing_kallsyms::bpf::{BpfError, Function, Ksymbols, News, ProgramSet, Programs, Watch};
-use lapwing_kallsyms::{Hidden, NameBuffer, Symbolizer};
+use lapwing_kallsyms::{Hidden, Monitor, MonitorOptions, NameBuffer, Symbolizer};
 use load::Loaded;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::thread::{CapabilitySet, CpuSet};
@@ -403,4 +403,39 @@ fn rings_are_unmapped_with_what_mapped_them() {
     assert_eq!(held(), ksymbols.descriptors().count());
     drop(ksymbols);
     assert_eq!(held(), 0);
+}
+
+#[test]
+fn a_monitor_keeps_programs_in_the_table() {
+    let Some(_alone) = alone() else { return };
+    let symbolizer = match Symbolizer::load() {
+        Ok(symbolizer) => Arc::new(symbolizer),
+        Err(why) => return println!("skipped: {why}"),
+    };
+    let monitor = match Monitor::start(Arc::clone(&symbolizer), MonitorOptions::default()) {
+        Ok(monitor) => monitor,
+        Err(why) => return println!("skipped: {why}"),
+    };
+    let listed = |mark: &str| {
+        symbolizer.snapshot().find_prefix("bpf_prog_").any(|symbol| symbol.name().as_str().ends_with(mark))
+    };
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !done() {
+            assert!(Instant::now() < deadline, "{what}: {:?}", monitor.state());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    until("they are listed", &|| monitor.state().programs.is_some());
+    assert!(!listed("_lw_watched"));
+    let program = load::simple("lw_watched").unwrap();
+    until("it is there", &|| listed("_lw_watched"));
+    let table = symbolizer.snapshot();
+    let found = table.find_prefix("bpf_prog_").find(|symbol| symbol.name().as_str().ends_with("_lw_watched")).unwrap();
+    assert_eq!(table.lookup(found.address() + 1).unwrap().to_string(), format!("{}+0x1 [bpf]", found.name().as_str()));
+    assert!(symbolizer.reload().is_ok());
+    assert!(listed("_lw_watched"), "a reload of everything keeps it");
+    drop(program);
+    until("it is gone", &|| !listed("_lw_watched"));
+    monitor.stop();
 }
