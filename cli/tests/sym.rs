@@ -11,7 +11,8 @@ use sandbox::{Done, Sandbox};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::Write;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 #[test]
 fn an_address_is_said_with_its_function_and_module() {
@@ -224,6 +225,25 @@ fn names_from_a_file_cannot_steer_a_terminal() {
     assert_eq!(done.stdout, format!("0x{address} evil\\x1b[2J+0x1\n"));
     let done = sandbox.run(&[&sym[..], &["--json", address]].concat());
     assert!(done.stdout.contains(r#""name":"evil\u001b[2J""#), "{}", done.stdout);
+}
+
+#[test]
+fn a_log_cannot_steer_a_terminal_and_is_as_it_was_elsewhere() {
+    let (sandbox, kernel) = (Sandbox::new(), Kernel::new());
+    let log = format!("\x1b[2J\u{202e}{:x}\u{7}\tx\n", kernel.address("do_sys_open"));
+    fs::write(sandbox.path("log"), &log).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pump/terminal.py");
+    let command = format!("{} {} < log", env!("CARGO_BIN_EXE_lapwing"), kernel.sym().join(" "));
+    let mut python = Command::new("python3");
+    let screen = python.arg(script).args(["look", "sh", "-c", &command]).current_dir(sandbox.path(".")).output();
+    let Ok(screen) = screen else {
+        println!("skipped: no python3");
+        return;
+    };
+    let shown = String::from_utf8_lossy(&screen.stdout);
+    assert!(shown.contains("\\x1b[2J\\u{202e}do_sys_open+0x0\\x07\tx\r\n"), "{shown:?}");
+    let piped = sandbox.run_with_input(&kernel.sym(), log.as_bytes());
+    assert_eq!(piped.stdout, "\x1b[2J\u{202e}do_sys_open+0x0\u{7}\tx\n");
 }
 
 #[test]

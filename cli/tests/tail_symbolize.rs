@@ -55,6 +55,25 @@ fn a_follower_shows_symbols_too() {
     following.ended();
 }
 
+/// Of the running kernel, whose modules may come and go meanwhile.
+#[test]
+fn a_follower_of_this_kernel_shows_its_symbols() {
+    let sandbox = Sandbox::with_ring("64K");
+    let lines = std::fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+    let line = lines.lines().find(|line| line.ends_with(" T vfs_read"));
+    let Some(address) = line.map(|line| &line[..16]).filter(|address| *address != "0000000000000000") else {
+        println!("skipped: /proc/kallsyms shows us no addresses");
+        return;
+    };
+    let mut command = sandbox.command(&["tail", "--symbolize", "-f", "-o", "cat"]);
+    command.env("LAPWING_KALLSYMS", "/nonexistent");
+    let mut following = Following::start(command);
+    sandbox.ok(&["log", address]);
+    assert_eq!(following.out(), "vfs_read+0x0");
+    following.signal("-TERM");
+    following.ended();
+}
+
 #[test]
 fn where_addresses_are_hidden_that_is_said_and_the_log_is_shown() {
     let (sandbox, kernel) = (Sandbox::with_ring("64K"), Kernel::new());
