@@ -15,11 +15,12 @@
 
 #![forbid(unsafe_code)]
 
-use memchr::memmem::Finder;
 use std::ops::Range;
 
 /// Digits of an address.
 const DIGITS: usize = 16;
+/// Of those, so many at its beginning are `f`.
+const BEGINNING: usize = 4;
 
 /// Appends `line` to `out`, each kernel address in it replaced by what `resolve` appends for it; an address for which
 /// `resolve` gives `false` stays as it is, and so does all else. Gives how many were replaced.
@@ -46,35 +47,13 @@ pub fn annotate(line: &[u8], mut resolve: impl FnMut(u64, &mut Vec<u8>) -> bool,
 /// The addresses of a line and where they stand, brackets included, from left to right.
 struct Addresses<'a> {
     line: &'a [u8],
-    /// Where to go on.
+    /// No `f` stands directly in front of it, and all addresses that begin there were given.
     at: usize,
-    beginnings: [Beginning<'a>; 2],
-}
-
-/// The next place where an address may begin, of those written in one case.
-struct Beginning<'a> {
-    finder: Finder<'a>,
-    next: Option<usize>,
-}
-
-impl Beginning<'_> {
-    /// Moves to the first place that is not in front of `at`. No byte is searched twice.
-    fn advance(&mut self, line: &[u8], at: usize) -> Option<usize> {
-        if self.next.is_some_and(|next| next < at) {
-            self.next = self.finder.find(&line[at..]).map(|i| at + i);
-        }
-        self.next
-    }
 }
 
 impl<'a> Addresses<'a> {
     fn new(line: &'a [u8]) -> Self {
-        let beginnings = ["ffff", "FFFF"].map(|digits| {
-            let finder = Finder::new(digits);
-            let next = finder.find(line);
-            Beginning { finder, next }
-        });
-        Self { line, at: 0, beginnings }
+        Self { line, at: 0 }
     }
 }
 
@@ -83,17 +62,27 @@ impl Iterator for Addresses<'_> {
     type Item = (Range<usize>, u64);
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let Self { line, at, beginnings } = self;
-            let digits = beginnings.iter_mut().filter_map(|beginning| beginning.advance(line, *at)).min()?;
+        // Of four `f` in a row one stands at that place. Lines are short: this is faster than a search for all four.
+        while let Some(&byte) = self.line.get(self.at + BEGINNING - 1) {
+            if !is_f(byte) {
+                self.at += BEGINNING;
+                continue;
+            }
+            let front = self.line[self.at..self.at + BEGINNING].iter().rev().take_while(|&&byte| is_f(byte)).count();
+            let start = self.at + BEGINNING - front;
             // A word is looked at once, however many addresses seem to begin in it.
-            self.at = digits + word_len(&line[digits..]);
-            let found = address(&line[digits..self.at]).zip(place(line, digits..self.at));
+            self.at = start + word_len(&self.line[start..]);
+            let found = address(&self.line[start..self.at]).zip(place(self.line, start..self.at));
             if let Some((address, place)) = found {
                 return Some((place, address));
             }
         }
+        None
     }
+}
+
+fn is_f(digit: u8) -> bool {
+    digit | 0x20 == b'f'
 }
 
 /// Is this byte part of a word? Those of other scripts are not: arrows and quotation marks are among them.
@@ -107,6 +96,9 @@ fn word_len(text: &[u8]) -> usize {
 
 fn address(digits: &[u8]) -> Option<u64> {
     let digits: &[u8; DIGITS] = digits.try_into().ok()?;
+    if !digits[..BEGINNING].iter().all(|&digit| is_f(digit)) {
+        return None;
+    }
     digits.iter().try_fold(0, |address, &digit| Some(address << 4 | u64::from(char::from(digit).to_digit(16)?)))
 }
 
@@ -222,7 +214,12 @@ mod tests {
             "Stack: 0000000000000001 do_sys_open+0x1f ffff888007fa0bd8",
         );
         becomes("ffffffff81234999 ffffffff81234567", "ffffffff81234999 do_sys_open+0x1f");
-        becomes("ffffFFFF81234567", "do_sys_open+0x1f");
+        becomes("fFfFFfFf81234567", "do_sys_open+0x1f");
+        // Wherever it stands.
+        for front in 0..20 {
+            let front = "-f of ff- fff, -ff-ff"[..front].to_owned() + " ";
+            becomes(&format!("{front}ffffffff81234567"), &format!("{front}do_sys_open+0x1f"));
+        }
     }
 
     #[test]
