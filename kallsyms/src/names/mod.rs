@@ -15,6 +15,7 @@ mod encode;
 mod nibbles;
 #[cfg(test)]
 mod tests;
+mod trie;
 
 pub use decode::NameBuffer;
 pub(crate) use decode::{decode, nibble};
