@@ -42,6 +42,8 @@ const WIDE: u8 = 1;
 const FULL: u8 = 2;
 const KEYS: u8 = 3;
 const LONG_NAMES: u8 = 4;
+/// As many groups begin between two hints, as a rule, or fewer.
+const FEW: usize = 4;
 /// Narrow keys are multiples of this many bytes: x86-64 aligns functions to it.
 const UNIT: u64 = 16;
 
@@ -353,18 +355,28 @@ impl<'b> Block<'b> {
         Some(Group { count, how, derived: u16::from_le_bytes([low, high]), lengths, keys, codes })
     }
 
+    /// The last group that begins at or before `offset`.
+    #[inline]
+    fn group_of(&self, offset: u32) -> Option<usize> {
+        let index = (offset >> self.shift) as usize;
+        let hint = |index: usize| self.hints.get(index).map(|hint| usize::from(u16::from_le_bytes(*hint)));
+        let low = hint(index).unwrap_or(if self.hints.is_empty() { 0 } else { self.directory.len() });
+        let high = hint(index + 1).unwrap_or(self.directory.len());
+        let begun = match self.directory.get(low..).and_then(|rest| rest.first_chunk::<FEW>()) {
+            // All of them are looked at, and some that begin behind the next hint: that takes less time than a branch that is
+            // not foreseen.
+            Some(few) if high <= low + FEW => few.iter().filter(|place| start_of(place) <= offset).count(),
+            _ => self.directory.get(low..high)?.partition_point(|place| start_of(place) <= offset),
+        };
+        (low + begun).checked_sub(1)
+    }
+
     /// The last symbol at or before `address`; `None` where there is none.
     #[inline]
     pub(crate) fn lookup(&self, address: u64) -> Option<Hit> {
         let offset = address.checked_sub(self.base)?;
         let offset = u32::try_from(offset).unwrap_or(u32::MAX);
-        let index = (offset >> self.shift) as usize;
-        let hint = |index: usize| self.hints.get(index).map(|hint| usize::from(u16::from_le_bytes(*hint)));
-        let low = hint(index).unwrap_or(if self.hints.is_empty() { 0 } else { self.directory.len() });
-        let high = hint(index + 1).unwrap_or(self.directory.len());
-        let between = self.directory.get(low..high)?;
-        let group = low + between.partition_point(|place| start_of(place) <= offset);
-        let group = group.checked_sub(1)?;
+        let group = self.group_of(offset)?;
         let within = offset.checked_sub(self.start(group)?)?;
         let members = self.group(group)?;
         let (place, key) = members.find(within);
@@ -514,8 +526,18 @@ impl Group<'_> {
     #[inline]
     fn name(&self, place: usize) -> Option<(usize, usize)> {
         if self.how & LONG_NAMES == 0 {
-            let before = self.lengths.get(..place)?;
-            Some((before.iter().map(|&length| usize::from(length)).sum(), usize::from(*self.lengths.get(place)?)))
+            let sum = |lengths: &[u8]| {
+                lengths
+                    .iter()
+                    .enumerate()
+                    .map(|(at, &length)| if at < place { u16::from(length) } else { 0 })
+                    .sum::<u16>()
+            };
+            let before = match self.lengths.as_array::<GROUP>() {
+                Some(full) => sum(full),
+                None => sum(self.lengths),
+            };
+            Some((usize::from(before), usize::from(*self.lengths.get(place)?)))
         } else {
             let lengths = self.lengths.as_chunks::<2>().0;
             let length = |length: &[u8; 2]| usize::from(u16::from_le_bytes(*length));
