@@ -1,0 +1,48 @@
+//! The kernels that are looked at: two that were captured, and the running one, live and from a copy.
+
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// Where the symbols of a kernel are.
+pub struct Kernel {
+    pub name: &'static str,
+    pub kallsyms: PathBuf,
+    pub modules: Option<PathBuf>,
+    pub lines: usize,
+}
+
+/// Unpacks what was captured, and copies what the running kernel shows.
+pub fn kernels(folder: &Path) -> Vec<Kernel> {
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kallsyms/tests/data/real-kernel-modules.tar.xz");
+    let archive = File::open(&archive).unwrap_or_else(|error| panic!("{}: {error}", archive.display()));
+    tar::Archive::new(lzma_rust2::XzReader::new(archive, true)).unpack(folder).expect("room for two kernels");
+    let mut kernels = Vec::new();
+    for (name, place) in [("Linux 6.12", "linux-6.12.107-small/s3"), ("Linux 6.1", "linux-6.1.192-small/s3")] {
+        let place = folder.join(place);
+        kernels.push(kernel(name, place.join("kallsyms"), Some(place.join("sys/module"))));
+    }
+    let live = PathBuf::from("/proc/kallsyms");
+    let copy = folder.join("running");
+    match fs::read(&live).and_then(|text| fs::write(&copy, text)) {
+        Ok(()) if shows_addresses(&copy) => {
+            let modules = PathBuf::from("/sys/module");
+            kernels.push(kernel("the running kernel", live, Some(modules.clone())));
+            kernels.push(kernel("the running kernel, from a copy", copy, Some(modules)));
+        }
+        Ok(()) => println!("the running kernel shows no addresses: run as root"),
+        Err(error) => println!("no running kernel: {}: {error}", live.display()),
+    }
+    kernels
+}
+
+fn kernel(name: &'static str, kallsyms: PathBuf, modules: Option<PathBuf>) -> Kernel {
+    let text = fs::read(&kallsyms).unwrap_or_else(|error| panic!("{}: {error}", kallsyms.display()));
+    Kernel { name, kallsyms, modules, lines: text.iter().filter(|&&byte| byte == b'\n').count() }
+}
+
+fn shows_addresses(path: &Path) -> bool {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().any(|line| !line.starts_with("0000000000000000 "))
+}
