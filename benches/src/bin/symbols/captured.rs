@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 pub struct Kernel {
     pub name: &'static str,
     pub kallsyms: PathBuf,
-    pub modules: Option<PathBuf>,
+    pub modules: PathBuf,
+    pub notes: PathBuf,
     pub lines: usize,
 }
 
@@ -19,17 +20,17 @@ pub fn kernels(folder: &Path) -> Vec<Kernel> {
     let archive = File::open(&archive).unwrap_or_else(|error| panic!("{}: {error}", archive.display()));
     tar::Archive::new(lzma_rust2::XzReader::new(archive, true)).unpack(folder).expect("room for two kernels");
     let mut kernels = Vec::new();
-    for (name, place) in [("Linux 6.12", "linux-6.12.107-small/s3"), ("Linux 6.1", "linux-6.1.192-small/s3")] {
+    for (name, place) in [("Linux 6.12", "linux-6.12.107-small"), ("Linux 6.1", "linux-6.1.192-small")] {
         let place = folder.join(place);
-        kernels.push(kernel(name, place.join("kallsyms"), Some(place.join("sys/module"))));
+        kernels.push(kernel(name, place.join("s3/kallsyms"), place.join("s3/sys/module"), place.join("kernel-notes")));
     }
     let live = PathBuf::from("/proc/kallsyms");
     let copy = folder.join("running");
     match fs::read(&live).and_then(|text| fs::write(&copy, text)) {
         Ok(()) if shows_addresses(&copy) => {
-            let modules = PathBuf::from("/sys/module");
-            kernels.push(kernel("the running kernel", live, Some(modules.clone())));
-            kernels.push(kernel("the running kernel, from a copy", copy, Some(modules)));
+            let running = |name, kallsyms| kernel(name, kallsyms, "/sys/module".into(), "/sys/kernel/notes".into());
+            kernels.push(running("the running kernel", live));
+            kernels.push(running("the running kernel, from a copy", copy));
         }
         Ok(()) => println!("the running kernel shows no addresses: run as root"),
         Err(error) => println!("no running kernel: {}: {error}", live.display()),
@@ -37,9 +38,10 @@ pub fn kernels(folder: &Path) -> Vec<Kernel> {
     kernels
 }
 
-fn kernel(name: &'static str, kallsyms: PathBuf, modules: Option<PathBuf>) -> Kernel {
+fn kernel(name: &'static str, kallsyms: PathBuf, modules: PathBuf, notes: PathBuf) -> Kernel {
     let text = fs::read(&kallsyms).unwrap_or_else(|error| panic!("{}: {error}", kallsyms.display()));
-    Kernel { name, kallsyms, modules, lines: text.iter().filter(|&&byte| byte == b'\n').count() }
+    let lines = text.iter().filter(|&&byte| byte == b'\n').count();
+    Kernel { name, kallsyms, modules, notes, lines }
 }
 
 fn shows_addresses(path: &Path) -> bool {

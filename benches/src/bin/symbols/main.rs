@@ -1,6 +1,7 @@
 //! What the kernel's symbols cost: loading them, keeping them, looking addresses up; beside the table that the OpenTelemetry
 //! profiler keeps, typed again, and beside blazesym. Every measurement in a fresh process, one after the other in each round,
 //! medians of the rounds.
+//! Lookups are counted in processor time.
 //!
 //! `symbols [--rounds N] [--lookups N] [--folder FOLDER] [--only WORD]..`, by default 5 rounds, 1,000,000 lookups, all rows, two
 //! captured kernels unpacked in /dev/shm; the running one where its addresses are shown (root). blazesym with
@@ -71,8 +72,8 @@ fn compare(kernel: &Kernel, options: &Options, folder: &Path) {
 /// One measurement in a process of its own.
 fn run(name: &str, kernel: &Kernel, published: &Path, lookups: usize) -> Measured {
     let mut command = Command::new(env::current_exe().expect("where this program is"));
-    command.args(["measure", name]).arg(&kernel.kallsyms);
-    command.arg(kernel.modules.as_deref().unwrap_or(Path::new(""))).arg(published).arg(lookups.to_string());
+    command.args(["measure", name]).args([&kernel.kallsyms, &kernel.modules, &kernel.notes]);
+    command.arg(published).arg(lookups.to_string());
     let output = command.stderr(std::process::Stdio::inherit()).output().expect("this program again");
     assert!(output.status.success(), "{name}: {}", output.status);
     Measured::read(&String::from_utf8_lossy(&output.stdout))
