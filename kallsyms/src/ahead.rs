@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
 
 /// Several pages, which the kernel hands out one at a time.
-const CHUNK: usize = 1 << 15;
+const CHUNK: usize = 1 << 14;
 /// So many are under way at most.
 const CHUNKS: usize = 4;
 
@@ -27,13 +27,16 @@ impl Ahead {
     pub(crate) fn new(mut file: File) -> io::Result<Self> {
         let (send, read) = sync_channel(CHUNKS);
         let (used, spare) = channel::<Vec<u8>>();
+        // Made here, not by the thread: the allocator would make an arena for it.
+        for _ in 0..=CHUNKS {
+            let _ = used.send(Vec::with_capacity(CHUNK));
+        }
         let read_all = move || {
-            loop {
-                let mut chunk = spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(CHUNK));
+            // Ends when nobody reads any more: an error was found in what came before.
+            while let Ok(mut chunk) = spare.recv() {
                 chunk.clear();
                 let filled = (&mut file).take(CHUNK as u64).read_to_end(&mut chunk);
                 let ended = filled.as_ref().map_or(true, |&filled| filled == 0);
-                // Nobody waits for more: whoever reads has found an error in what came before.
                 if send.send(filled.map(|_| chunk)).is_err() || ended {
                     return;
                 }
@@ -49,7 +52,11 @@ impl Read for Ahead {
         if self.at == self.current.len() && !self.ended {
             // Without a word of the end there is nobody to read: that does not happen.
             let next = self.read.recv().map_err(|_| io::Error::from(ErrorKind::BrokenPipe))??;
-            let _ = self.used.send(std::mem::replace(&mut self.current, next));
+            let used = std::mem::replace(&mut self.current, next);
+            if used.capacity() > 0 {
+                // Not taken where the thread has come to the end.
+                let _ = self.used.send(used);
+            }
             self.at = 0;
             self.ended = self.current.is_empty();
         }

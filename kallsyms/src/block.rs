@@ -396,12 +396,13 @@ impl<'b> Block<'b> {
     pub(crate) fn name(&self, id: SymbolId, name: &mut NameBuffer) -> Option<()> {
         let (group, place) = self.place_of(id)?;
         let (at, nibbles) = group.name(place)?;
-        names::decode(group.codes, at, nibbles, name)?;
         if id & 1 == 1 {
             (group.derived >> place & 1 == 1).then_some(())?;
-            name.prepend(PREFIX)?;
+            name.begin(PREFIX);
+        } else {
+            name.clear();
         }
-        Some(())
+        names::decode(group.codes, at, nibbles, name)
     }
 
     fn place_of(&self, id: SymbolId) -> Option<(Group<'b>, usize)> {
@@ -461,10 +462,8 @@ impl<'b> Block<'b> {
                 u32::try_from(key - self.base).ok()?;
                 last = Some(key);
                 let (from, nibbles) = group.name(place)?;
+                name.begin(if derived { PREFIX } else { b"" });
                 names::decode(group.codes, from, nibbles, &mut name)?;
-                if derived {
-                    name.prepend(PREFIX)?;
-                }
                 symbols += 1 + u32::from(derived);
             }
             (u32::from(group.derived).checked_shr(group.count as u32).unwrap_or(0) == 0).then_some(())?;

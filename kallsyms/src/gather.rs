@@ -117,7 +117,10 @@ impl<'e> Ordered<'e> {
 
     pub(crate) fn finish(mut self) -> Result<Vec<u8>, Unfit> {
         self.flush()?;
-        self.block.finish()
+        let Self { block, kinds, .. } = self;
+        // Not held while the block is put together: that is when a load takes most memory.
+        drop(kinds);
+        block.finish()
     }
 
     /// All of it again, for symbols that turn out to come in no order.

@@ -11,7 +11,7 @@ pub(crate) const MODULE_MAX: usize = 63;
 /// No line is longer: the address, the type, the name, the module, and what stands between them.
 const LINE_MAX: usize = 16 + 1 + 1 + 1 + NAME_MAX + 1 + MODULE_MAX + 2;
 /// The kernel hands out a page at a time; a file as much as fits.
-const BUFFER: usize = 1 << 16;
+const BUFFER: usize = 1 << 15;
 
 /// One line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

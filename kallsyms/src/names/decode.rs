@@ -40,17 +40,10 @@ impl NameBuffer {
         self.length = 0;
     }
 
-    /// Puts something before the name; `None`, and no name is left, where that is too long.
-    pub(crate) fn prepend(&mut self, prefix: &[u8]) -> Option<()> {
-        let name = std::mem::take(&mut self.length);
-        let length = name + prefix.len();
-        if length > LONGEST_NAME {
-            return None;
-        }
-        self.bytes.copy_within(..name, prefix.len());
+    /// Begins a name with these bytes, shorter than a token.
+    pub(crate) fn begin(&mut self, prefix: &[u8]) {
         self.bytes[..prefix.len()].copy_from_slice(prefix);
-        self.length = length;
-        Some(())
+        self.length = prefix.len();
     }
 }
 
@@ -60,15 +53,15 @@ impl std::fmt::Debug for NameBuffer {
     }
 }
 
-/// Reads the name that is `nibbles` nibbles of `codes` from the one numbered `at`.
+/// Reads the rest of a name behind what is in `out` already: it is `nibbles` nibbles of `codes` from the one numbered `at`.
 ///
 /// None, and no name in `out`, where that is no row of whole codes, or one of more than [`LONGEST_NAME`] bytes. What follows the
 /// name in `codes` does not matter; it is a little faster where eight bytes do.
 #[inline]
 pub(crate) fn decode(codes: &[u8], at: usize, nibbles: usize, out: &mut NameBuffer) -> Option<()> {
-    out.length = 0;
+    let mut length = std::mem::take(&mut out.length);
     let end = at.checked_add(nibbles).filter(|&end| end.div_ceil(2) <= codes.len())?;
-    let (mut at, mut length) = (at, 0);
+    let mut at = at;
     while at < end {
         // Most names are no longer than the window.
         let mut window = window(codes, at);
