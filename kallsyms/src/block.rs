@@ -374,13 +374,14 @@ impl<'b> Block<'b> {
     /// The last symbol at or before `address`; `None` where there is none.
     #[inline]
     pub(crate) fn lookup(&self, address: u64) -> Option<Hit> {
-        let offset = address.checked_sub(self.base)?;
-        let offset = u32::try_from(offset).unwrap_or(u32::MAX);
+        let distance = address.checked_sub(self.base)?;
+        let offset = u32::try_from(distance).unwrap_or(u32::MAX);
         let group = self.group_of(offset)?;
-        let within = offset.checked_sub(self.start(group)?)?;
+        let start = self.start(group)?;
+        let within = offset.checked_sub(start)?;
         let members = self.group(group)?;
         let (place, key) = members.find(within);
-        let beyond = u64::from(within - key);
+        let beyond = distance - u64::from(start + key);
         let derived = members.derived >> place & 1 == 1;
         let id = (group * GROUP + place) as u32 * 2;
         let (id, beyond) = match beyond.checked_sub(u64::from(self.distance)) {

@@ -13,7 +13,7 @@ use crate::gather::Unordered;
 use crate::ids::{BuildId, FileId};
 use crate::names::{Encoder, NameBuffer};
 use crate::parse::{Broken, Lines};
-use crate::sysfs::ModuleFacts;
+use crate::sysfs::{ModuleFacts, State};
 use crate::table::{self, BootId, Part, Table};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -25,6 +25,9 @@ pub(crate) const KERNEL: &str = "vmlinux";
 /// The name of all BPF programs together.
 pub(crate) const PROGRAMS: &str = "bpf";
 
+/// More than any kernel has; each takes hundreds of bytes while a table is made, however few symbols it has.
+const MODULES_MAX: usize = 1 << 16;
+
 /// Why there is no table.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -32,6 +35,8 @@ pub(crate) enum Failure {
     Hidden,
     Empty,
     Unfit(Unfit),
+    /// There are more than [`MODULES_MAX`] modules.
+    Modules,
 }
 
 impl From<Broken> for Failure {
@@ -86,9 +91,11 @@ struct Draft<'i> {
     block: Cow<'i, [u8]>,
 }
 
-/// The facts that tell one loading of a module from another, as a table keeps them.
+/// The facts that tell one loading of a module from another, as a table keeps them. A module on its way in is another one
+/// when it has arrived: its sections may not all have been there.
 fn identity(facts: &ModuleFacts) -> (u64, u64, Option<BuildId>) {
-    (facts.identity.inode, facts.identity.text.unwrap_or(0), facts.identity.build_id)
+    let text = facts.identity.text.filter(|_| facts.state != State::Coming);
+    (facts.identity.inode, text.unwrap_or(0), facts.identity.build_id)
 }
 
 /// The modules in `facts` that `table` does not have the symbols of.
@@ -201,7 +208,7 @@ impl<'i> Drafts<'i> {
                 }
                 current.clear();
                 current.extend_from_slice(line.module);
-                taken = self.begin(&current, &facts, &mut seen);
+                taken = self.begin(&current, &facts, &mut seen)?;
             }
             if line.is_text() {
                 listed += 1;
@@ -235,16 +242,24 @@ impl<'i> Drafts<'i> {
     }
 
     /// Whether the lines of module `name`, which begin here, are to be read: not again, and not where nothing has changed.
-    fn begin(&mut self, name: &[u8], facts: &HashMap<&[u8], &'i ModuleFacts>, seen: &mut HashMap<Vec<u8>, ()>) -> bool {
+    fn begin(
+        &mut self,
+        name: &[u8],
+        facts: &HashMap<&[u8], &'i ModuleFacts>,
+        seen: &mut HashMap<Vec<u8>, ()>,
+    ) -> Result<bool, Failure> {
         if name.is_empty() || name == KERNEL.as_bytes() || seen.contains_key(name) {
-            return false;
+            return Ok(false);
         }
         if name == PROGRAMS.as_bytes() && self.inputs.programs.is_some() {
-            return false;
+            return Ok(false);
+        }
+        if seen.len() >= MODULES_MAX {
+            return Err(Failure::Modules);
         }
         seen.insert(name.to_vec(), ());
         let unchanged = facts.get(name).and_then(|facts| self.unchanged(facts)).filter(|part| !part.block.is_empty());
-        unchanged.map(|part| self.drafts.push(Draft::from(part))).is_none()
+        Ok(unchanged.map(|part| self.drafts.push(Draft::from(part))).is_none())
     }
 
     /// The module in the table before, where it is still the same.
@@ -272,7 +287,10 @@ impl<'i> Drafts<'i> {
             draft.block = gathered.finish(self.inputs.encoder, |_| true)?.into();
         } else {
             let mut lasts: Vec<u64> = areas.iter().map(|(area, _)| area.last).collect();
-            let area_of = |address: u64| areas.iter().position(|(area, limit)| (area.start..*limit).contains(&address));
+            let area_of = |address: u64| {
+                let area = areas.partition_point(|(area, _)| area.start <= address).checked_sub(1)?;
+                (address < areas[area].1).then_some(area)
+            };
             for address in gathered.addresses() {
                 if let Some(area) = area_of(address) {
                     lasts[area] = lasts[area].max(address);
@@ -281,7 +299,7 @@ impl<'i> Drafts<'i> {
             draft.ranges = areas
                 .iter()
                 .zip(&lasts)
-                .map(|((area, limit), last)| area.start..page_up(last + 1).min(*limit))
+                .map(|((area, limit), last)| area.start..page_up(last.saturating_add(1)).min(*limit))
                 .collect();
             draft.block = gathered.finish(self.inputs.encoder, |address| area_of(address).is_some())?.into();
         }
@@ -382,7 +400,8 @@ impl Draft<'_> {
             return FileId::of_build_id(build_id);
         }
         let start = self.ranges.first().map_or(0, |range| range.start);
-        let size = self.ranges.iter().map(|range| range.end - range.start).sum();
+        let sizes = self.ranges.iter().map(|range| range.end.saturating_sub(range.start));
+        let size = sizes.fold(0, u64::saturating_add);
         let block = Block::new(&self.block);
         let ids = 0..block.map_or(0, |block| block.stored() * 2);
         let mut name = NameBuffer::default();

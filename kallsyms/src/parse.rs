@@ -88,16 +88,16 @@ impl<R: Read> Lines<R> {
         self.number -= 1;
     }
 
-    /// Passes over the lines of the kernel itself, which have no tab: the next line is a module's. Nothing of what is passed
+    /// Passes over the lines of the kernel itself, which have no bracket: the next line is a module's. Nothing of what is passed
     /// over is looked at.
     pub(crate) fn skip_kernel(&mut self) -> Result<(), Broken> {
         loop {
             let rest = &self.buffer[self.from..self.to];
-            let tab = memchr::memchr(b'\t', rest);
-            let lines = &rest[..tab.unwrap_or(rest.len())];
+            let bracket = memchr::memchr(b'[', rest);
+            let lines = &rest[..bracket.unwrap_or(rest.len())];
             self.number += memchr::memchr_iter(b'\n', lines).count() as u64;
             self.from += memchr::memrchr(b'\n', lines).map_or(0, |newline| newline + 1);
-            if tab.is_some() {
+            if bracket.is_some() {
                 return Ok(());
             }
             if self.to - self.from > LINE_MAX {
@@ -157,13 +157,18 @@ fn line_of(line: &[u8]) -> Result<Line<'_>, &'static str> {
     let module = match module {
         None | Some(b"") => &[],
         Some([b'[', module @ .., b']'])
-            if (1..=MODULE_MAX).contains(&module.len()) && !module.contains(&b'[') && !module.contains(&b']') =>
+            if (1..=MODULE_MAX).contains(&module.len()) && module.iter().all(is_of_module) =>
         {
             module
         }
         Some(_) => return Err("the module is no name in brackets"),
     };
     Ok(Line { address, kind, name, module })
+}
+
+/// Names of modules are printed and published: bytes that break out of a line, or are no text, are in none.
+fn is_of_module(byte: &u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'[' | b']')
 }
 
 /// The number that `digits` are, in either case of letters; `None` where they are none, or more than 16.

@@ -244,6 +244,7 @@ fn explained(failure: Failure, path: &Path) -> LoadError {
         Failure::Hidden if path == Path::new(KALLSYMS) => LoadError::Hidden { path, why: Rules::default().why() },
         Failure::Hidden => LoadError::Hidden { path, why: Hidden::Unknown },
         Failure::Empty => LoadError::Empty { path },
+        Failure::Modules => LoadError::TooLarge { path, what: "it names more than 65536 modules" },
         Failure::Unfit(Unfit::TooFar) => LoadError::TooLarge { path, what: "symbols of one module lie 4 GiB apart" },
         Failure::Unfit(Unfit::Order | Unfit::TooMany) => {
             LoadError::TooLarge { path, what: "its symbols take more than 256 MiB" }
