@@ -1,4 +1,6 @@
-//! A ring file in memory that a fuzz target overwrites for each input.
+//! A ring file in memory that a fuzz target overwrites for each input; tables of symbols in `tables`.
+
+pub mod tables;
 
 use lapwing_ring::{Create, Draft, Field, Level, Value, Writer};
 use std::fs::File;
