@@ -135,11 +135,14 @@ fn line_of(line: &[u8]) -> Result<Line<'_>, &'static str> {
         return Err(TOO_LONG);
     }
     // As the kernel prints it on 64 bits; any number of digits is taken as well.
-    let digits = match line.get(16) {
-        Some(b' ') => 16,
-        _ => memchr::memchr(b' ', line).ok_or("no type and no name")?,
+    let fixed = if line.get(16) == Some(&b' ') { hexadecimal(&line[..16]) } else { None };
+    let (address, digits) = match fixed {
+        Some(address) => (address, 16),
+        None => {
+            let digits = memchr::memchr(b' ', line).ok_or("no type and no name")?;
+            (hexadecimal(&line[..digits]).ok_or("the address is no hexadecimal number of 64 bits")?, digits)
+        }
     };
-    let address = hexadecimal(&line[..digits]).ok_or("the address is no hexadecimal number of 64 bits")?;
     let (&kind, rest) = line[digits + 1..].split_first().ok_or("no type and no name")?;
     let (b' ', rest) = rest.split_first().map_or((0, rest), |(&space, rest)| (space, rest)) else {
         return Err("no name");
@@ -218,6 +221,12 @@ mod tests {
         );
         assert_eq!(line_of(b"0 A fixed_percpu_data"), Ok(line(0, b'A', "fixed_percpu_data", "")));
         assert_eq!(line_of(b"c0A0 d x"), Ok(line(0xc0a0, b'd', "x", "")));
+        for digits in 1..=16 {
+            let of = |rest: &str| format!("{}{rest}", "1".repeat(digits));
+            let address = u64::from_str_radix(&of(""), 16).unwrap();
+            assert_eq!(line_of(of(" t name").as_bytes()), Ok(line(address, b't', "name", "")), "{digits} digits");
+            assert_eq!(line_of(of(" t n [m]").as_bytes()), Ok(line(address, b't', "n", "m")), "{digits} digits");
+        }
     }
 
     #[test]
