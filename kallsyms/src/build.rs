@@ -17,6 +17,7 @@ use crate::sysfs::{ModuleFacts, State};
 use crate::table::{self, BootId, Part, Table};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::Read;
 use std::ops::Range;
 
@@ -100,7 +101,7 @@ fn identity(facts: &ModuleFacts) -> (u64, u64, Option<BuildId>) {
 
 /// The modules in `facts` that `table` does not have the symbols of.
 pub(crate) fn missing<'f>(table: Table<'_>, facts: &'f [ModuleFacts]) -> Vec<&'f ModuleFacts> {
-    let old = by_name(table);
+    let (old, _) = by_name(table);
     facts
         .iter()
         .filter(|facts| {
@@ -111,13 +112,23 @@ pub(crate) fn missing<'f>(table: Table<'_>, facts: &'f [ModuleFacts]) -> Vec<&'f
         .collect()
 }
 
-fn by_name(table: Table<'_>) -> HashMap<&[u8], Part<'_>> {
+/// The modules of a table by their names, and those that have the name of another: what is in pieces too far apart for one
+/// block is several.
+fn by_name(table: Table<'_>) -> (HashMap<&[u8], Part<'_>>, Vec<Part<'_>>) {
     let mut ranges: HashMap<usize, Vec<Range<u64>>> = HashMap::new();
     for (range, module) in table.ranges() {
         ranges.entry(module).or_default().push(range);
     }
-    let parts = table.modules().enumerate();
-    parts.filter_map(|(at, entry)| Some((entry.name()?, entry.part(ranges.remove(&at).unwrap_or_default())?))).collect()
+    let (mut parts, mut more) = (HashMap::new(), Vec::new());
+    for (at, entry) in table.modules().enumerate() {
+        if let Some(part) = entry.part(ranges.remove(&at).unwrap_or_default()) {
+            match parts.entry(part.name) {
+                Entry::Vacant(place) => _ = place.insert(part),
+                Entry::Occupied(_) => more.push(part),
+            }
+        }
+    }
+    (parts, more)
 }
 
 /// The table of every line of `lines`.
@@ -150,14 +161,16 @@ pub(crate) fn some_modules(lines: impl Read, inputs: Inputs<'_>) -> Result<Vec<u
 struct Drafts<'i> {
     inputs: Inputs<'i>,
     old: HashMap<&'i [u8], Part<'i>>,
+    /// Those of the table before that have the name of another.
+    more: Vec<Part<'i>>,
     drafts: Vec<Draft<'i>>,
     nonzero: bool,
 }
 
 impl<'i> Drafts<'i> {
     fn new(inputs: Inputs<'i>) -> Self {
-        let old = inputs.old.map_or_else(HashMap::new, by_name);
-        Self { inputs, old, drafts: Vec::new(), nonzero: false }
+        let (old, more) = inputs.old.map_or_else(Default::default, by_name);
+        Self { inputs, old, more, drafts: Vec::new(), nonzero: false }
     }
 
     /// Takes the kernel itself from the table before, where there is one.
@@ -234,6 +247,7 @@ impl<'i> Drafts<'i> {
             // is no sysfs.
             let known = self.inputs.modules.is_some();
             let mut rest: Vec<_> = std::mem::take(&mut self.old).into_values().collect();
+            rest.append(&mut self.more);
             rest.retain(|part| !known || part.ino == 0);
             rest.sort_by_key(|part| part.name);
             self.drafts.extend(rest.into_iter().filter(|part| !seen.contains_key(part.name)).map(Draft::from));
@@ -270,22 +284,15 @@ impl<'i> Drafts<'i> {
     }
 
     fn add_read(&mut self, name: &[u8], facts: Option<&ModuleFacts>, gathered: &mut Unordered) -> Result<(), Failure> {
-        let mut draft = match facts {
-            Some(facts) => Draft::of(facts),
-            None => Draft {
-                name: name.to_vec().into(),
-                ino: 0,
-                text: 0,
-                build_id: None,
-                file_id: None,
-                ranges: Vec::new(),
-                block: Cow::default(),
-            },
-        };
         let areas = facts.map(areas).unwrap_or_default();
         if areas.is_empty() {
-            draft.block = gathered.finish(self.inputs.encoder, |_| true)?.into();
-        } else {
+            for piece in gathered.finish_apart(self.inputs.encoder)? {
+                let mut draft = facts.map_or_else(|| Draft::named(name), Draft::of);
+                draft.block = piece.block.into();
+                self.drafts.push(draft);
+            }
+        } else if let Some(facts) = facts {
+            let mut draft = Draft::of(facts);
             let mut lasts: Vec<u64> = areas.iter().map(|(area, _)| area.last).collect();
             let area_of = |address: u64| {
                 let area = areas.partition_point(|(area, _)| area.start <= address).checked_sub(1)?;
@@ -302,8 +309,8 @@ impl<'i> Drafts<'i> {
                 .map(|((area, limit), last)| area.start..page_up(last.saturating_add(1)).min(*limit))
                 .collect();
             draft.block = gathered.finish(self.inputs.encoder, |address| area_of(address).is_some())?.into();
+            self.drafts.push(draft);
         }
-        self.drafts.push(draft);
         Ok(())
     }
 
@@ -337,15 +344,12 @@ impl<'i> Drafts<'i> {
                 ranges.push(program.address..end);
             }
         }
-        self.drafts.push(Draft {
-            name: PROGRAMS.as_bytes().into(),
-            ino: 0,
-            text: 0,
-            build_id: None,
-            file_id: None,
-            ranges,
-            block: gathered.finish(self.inputs.encoder, |_| true)?.into(),
-        });
+        for piece in gathered.finish_apart(self.inputs.encoder)? {
+            let mut draft = Draft::named(PROGRAMS.as_bytes());
+            draft.ranges = ranges.iter().filter(|range| piece.addresses.contains(&range.start)).cloned().collect();
+            draft.block = piece.block.into();
+            self.drafts.push(draft);
+        }
         Ok(())
     }
 
@@ -355,7 +359,10 @@ impl<'i> Drafts<'i> {
         }
         add_ranges(&mut self.drafts);
         // In one order, wherever they come from: what says the same is the same table.
-        self.drafts[1..].sort_by(|one, other| one.name.cmp(&other.name));
+        self.drafts[1..].sort_by(|one, other| {
+            (&one.name, one.ranges.first().map(|range| range.start))
+                .cmp(&(&other.name, other.ranges.first().map(|range| range.start)))
+        });
         let parts: Vec<Part<'_>> = self.drafts.iter().map(Draft::part).collect();
         let table = table::assemble(&parts, self.inputs.generation, self.inputs.boot);
         if table.len() > table::MAX { Err(Failure::Unfit(Unfit::TooMany)) } else { Ok(table) }
@@ -377,6 +384,12 @@ impl<'i> From<Part<'i>> for Draft<'i> {
 }
 
 impl Draft<'_> {
+    /// Of which no more is known than its name.
+    fn named(name: &[u8]) -> Draft<'static> {
+        let name = name.to_vec().into();
+        Draft { name, ino: 0, text: 0, build_id: None, file_id: None, ranges: Vec::new(), block: Cow::default() }
+    }
+
     fn of(facts: &ModuleFacts) -> Draft<'static> {
         let (ino, text, build_id) = identity(facts);
         let name = facts.name.clone().into_bytes();

@@ -6,6 +6,7 @@
 use crate::block::{Block, Builder, PREFIX, Unfit};
 use crate::names::{Encoder, NameBuffer};
 use std::cmp::Reverse;
+use std::ops::RangeInclusive;
 
 /// A symbol with its name.
 #[derive(Default, Clone)]
@@ -146,12 +147,14 @@ impl<'e> Ordered<'e> {
     }
 }
 
+/// Address, where the name begins, its length, the type.
+type Symbol = (u64, u32, u16, u8);
+
 /// Symbols in any order.
 #[derive(Default)]
 pub(crate) struct Unordered {
     names: Vec<u8>,
-    /// Address, where the name begins, its length, the type.
-    symbols: Vec<(u64, u32, u16, u8)>,
+    symbols: Vec<Symbol>,
 }
 
 impl Unordered {
@@ -171,14 +174,52 @@ impl Unordered {
     /// The block of those whose address `keep` takes. What was gathered is gone, the memory is kept for the next module.
     pub(crate) fn finish(&mut self, encoder: &Encoder, keep: impl Fn(u64) -> bool) -> Result<Vec<u8>, Unfit> {
         self.symbols.sort_unstable();
-        let mut ordered = Ordered::new(encoder);
-        for &(address, at, len, kind) in &self.symbols {
-            if keep(address) {
-                ordered.push(address, kind, &self.names[at as usize..at as usize + usize::from(len)])?;
+        let block = self.block(encoder, self.symbols.iter().filter(|(address, ..)| keep(*address)));
+        self.clear();
+        block
+    }
+
+    /// As [`Self::finish`], of all symbols, and with as many blocks as it takes that none reaches over 4 GiB; with the
+    /// addresses of the first and the last symbol of each.
+    pub(crate) fn finish_apart(&mut self, encoder: &Encoder) -> Result<Vec<Piece>, Unfit> {
+        self.symbols.sort_unstable();
+        let mut pieces = Vec::new();
+        let mut rest = &self.symbols[..];
+        while let Some(&(first, ..)) = rest.first() {
+            if pieces.len() == PIECES_MAX {
+                return Err(Unfit::TooFar);
             }
+            let (piece, behind) = rest.split_at(rest.partition_point(|(address, ..)| address - first <= REACH));
+            let last = piece.last().map_or(first, |(address, ..)| *address);
+            pieces.push(Piece { addresses: first..=last, block: self.block(encoder, piece.iter())? });
+            rest = behind;
         }
-        self.symbols.clear();
-        self.names.clear();
+        self.clear();
+        Ok(pieces)
+    }
+
+    fn block<'s>(&'s self, encoder: &Encoder, symbols: impl Iterator<Item = &'s Symbol>) -> Result<Vec<u8>, Unfit> {
+        let mut ordered = Ordered::new(encoder);
+        for &(address, at, len, kind) in symbols {
+            ordered.push(address, kind, &self.names[at as usize..at as usize + usize::from(len)])?;
+        }
         ordered.finish()
     }
+
+    fn clear(&mut self) {
+        self.symbols.clear();
+        self.names.clear();
+    }
+}
+
+/// What one block can reach from its first key: less than 4 GiB.
+const REACH: u64 = u32::MAX as u64;
+
+/// No kernel maps memory in more places so far apart.
+const PIECES_MAX: usize = 1024;
+
+/// Symbols of a module that lie near each other.
+pub(crate) struct Piece {
+    pub(crate) addresses: RangeInclusive<u64>,
+    pub(crate) block: Vec<u8>,
 }

@@ -164,7 +164,8 @@ impl Snapshot {
         Module::new(table, number).ok_or(Reason::NoModule)
     }
 
-    /// The module of this name; `vmlinux` is the kernel itself, `bpf` are its BPF programs.
+    /// The module of this name; `vmlinux` is the kernel itself, `bpf` are its BPF programs. The first one, where
+    /// what has this name lies in pieces 4 GiB apart.
     pub fn module_named(&self, name: &str) -> Option<Module<'_>> {
         self.modules().find(|module| module.name() == name)
     }

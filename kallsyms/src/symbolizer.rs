@@ -13,7 +13,7 @@ use crate::parked::ModuleList;
 use crate::parse::Broken;
 use crate::snapshot::{Bytes, Snapshot, State};
 use crate::sysfs::{self, ModuleFacts};
-use crate::table::BootId;
+use crate::table::{BootId, Table};
 use arc_swap::ArcSwap;
 use std::fs::File;
 use std::io::Read;
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How often a table is read anew because modules came and went; a monitor sees to what is wrong then.
-const TRIES: u32 = 5;
+const TRIES: u32 = 20;
 
 const KALLSYMS: &str = "/proc/kallsyms";
 
@@ -197,7 +197,7 @@ impl Sources {
         let mut tries = 0;
         loop {
             let before = list();
-            let modules = self.read_modules();
+            let modules = self.read_modules(inputs.old)?;
             let inputs = Inputs { modules: modules.as_deref(), ..inputs };
             let table = self.explained(build::whole(self.open()?, inputs))?;
             tries += 1;
@@ -225,10 +225,17 @@ impl Sources {
         })
     }
 
-    /// `None` where there is no sysfs to ask.
-    fn read_modules(&self) -> Option<Vec<ModuleFacts>> {
-        let listing = sysfs::read_all(self.modules.as_deref()?).ok()?;
-        Some(listing.modules)
+    /// `None` where there is no sysfs to ask, or it does not answer; but that is an error where it has answered before.
+    fn read_modules(&self, old: Option<Table<'_>>) -> Result<Option<Vec<ModuleFacts>>, LoadError> {
+        let Some(path) = &self.modules else { return Ok(None) };
+        let answered = || old.is_some_and(|old| old.modules().any(|module| module.ino() != 0));
+        match sysfs::read_all(path) {
+            Ok(listing) => Ok(Some(listing.modules)),
+            Err(error) if answered() => {
+                Err(LoadError::Read { path: path.clone(), error: std::io::Error::other(error) })
+            }
+            Err(_) => Ok(None),
+        }
     }
 
     fn explained<T>(&self, built: Result<T, Failure>) -> Result<T, LoadError> {

@@ -70,8 +70,8 @@ pub(crate) struct Part<'p> {
     pub(crate) block: &'p [u8],
 }
 
-/// The table of `parts`, the first of which is the kernel itself. Where two claim an address it belongs to the one whose
-/// range begins last.
+/// The table of `parts`, the first of which is the kernel itself. A range ends where the next one begins: of one that lies
+/// within another the outer one keeps what is in front.
 pub(crate) fn assemble(parts: &[Part<'_>], generation: u64, boot: &BootId) -> Vec<u8> {
     let ranges = distinct(parts);
     let names: usize = parts.iter().map(|part| part.name.len()).sum();

@@ -1,6 +1,6 @@
 //! The behaviours that the kallsyms package of the OpenTelemetry eBPF profiler has tests for, and those where it is wrong.
 
-use lapwing_kallsyms::{Hidden, LoadError, Reason, Snapshot, Sources, Symbolizer, parse};
+use lapwing_kallsyms::{Function, Hidden, LoadError, Reason, Snapshot, Sources, Symbolizer, parse};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -210,6 +210,48 @@ fn a_failed_reload_keeps_the_table() {
     std::fs::remove_file(machine.path("kallsyms")).unwrap();
     assert!(matches!(symbolizer.reload(), Err(LoadError::Read { .. })));
     assert_eq!(symbolizer.generation(), 1);
+}
+
+#[test]
+fn sysfs_that_answers_no_more_keeps_the_table() {
+    let machine = Machine::new();
+    machine.set_module("dummy", SECTIONS);
+    machine.set_kallsyms(&format!("{KERNEL}ffffffffc0300010 t dummy_xmit\t[dummy]\n"));
+    let symbolizer = machine.load();
+    std::fs::rename(machine.path("module"), machine.path("elsewhere")).unwrap();
+    assert!(matches!(symbolizer.reload(), Err(LoadError::Read { .. })));
+    let table = symbolizer.snapshot();
+    assert_eq!(table.lookup(0xffff_ffff_c030_0000).err(), Some(Reason::NoSymbol), "the range is that of the section");
+    std::fs::rename(machine.path("elsewhere"), machine.path("module")).unwrap();
+    assert!(!symbolizer.reload().unwrap());
+}
+
+/// On arm64 programs lie anywhere in the memory that the kernel maps as it needs it.
+#[test]
+fn programs_lie_as_far_apart_as_they_like() {
+    let machine = Machine::new();
+    let first = "ffff800080000000 T _text\nffff800080000000 T start\nffff800081000000 T _etext\n";
+    machine.set_kallsyms(&format!(
+        "{first}ffff800060000000 t bpf_prog_one\t[bpf]\nffff800260000000 t bpf_prog_two\t[bpf]\n\
+         ffffffdfff000000 t bpf_prog_three\t[bpf]\n"
+    ));
+    let symbolizer = machine.load();
+    let all = |symbolizer: &Symbolizer| -> Vec<_> {
+        [0xffff_8000_6000_0004, 0xffff_8002_6000_0004, 0xffff_ffdf_ff00_0004u64]
+            .map(|address| found(&symbolizer.snapshot(), address).unwrap_or_else(|why| why.to_string()))
+            .to_vec()
+    };
+    let expected = ["bpf_prog_one+0x4 [bpf]", "bpf_prog_two+0x4 [bpf]", "bpf_prog_three+0x4 [bpf]"];
+    assert_eq!(all(&symbolizer), expected);
+    assert!(!symbolizer.reload().unwrap());
+    let function = |name: &str, address| Function { address, len: 64, name: name.into() };
+    let told = vec![function("bpf_prog_one", 0xffff_8000_6000_0000), function("bpf_prog_two", 0xffff_8002_6000_0000)];
+    assert!(symbolizer.set_programs(Some(told)).unwrap());
+    assert_eq!(all(&symbolizer), [expected[0], expected[1], "no module at this address"]);
+    assert!(!symbolizer.reload().unwrap(), "who tells of programs is believed");
+    symbolizer.set_programs(None).unwrap();
+    assert!(symbolizer.reload().unwrap());
+    assert_eq!(all(&symbolizer), expected);
 }
 
 const SECTIONS: &[(&str, &str)] = &[
