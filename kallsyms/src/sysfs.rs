@@ -156,7 +156,7 @@ pub fn read_all(root: &Path) -> Result<Listing, FactsError> {
 }
 
 /// As [`read_all`], with what is `known`, ascending by name: of a live module that is still the same one only the state
-/// is read, and what is known of one that cannot be read stays.
+/// is read, unless its addresses were hidden, and what is known of one that cannot be read stays.
 pub fn read_changed(root: &Path, known: &[ModuleFacts]) -> Result<Listing, FactsError> {
     let dir = open_root(root)?;
     let mut listing = Listing::default();
@@ -182,7 +182,7 @@ pub fn read_changed(root: &Path, known: &[ModuleFacts]) -> Result<Listing, Facts
         let place = Place { root, dir: dir.as_fd(), name };
         let known = known.binary_search_by(|facts| facts.name.as_str().cmp(place.name())).ok().map(|at| &known[at]);
         let facts = match known {
-            Some(known) if known.state == State::Live => place.read_again(known),
+            Some(known) if known.state == State::Live && known.sections.is_some() => place.read_again(known),
             _ => place.read(),
         };
         match facts {

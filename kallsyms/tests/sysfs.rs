@@ -209,6 +209,20 @@ fn zero_addresses_are_hidden_ones() {
     assert!(facts.identity.build_id.is_some());
 }
 
+#[test]
+fn addresses_that_were_hidden_are_read_once_they_are_not() {
+    let root = two_modules();
+    let seen = read_all(root.path()).unwrap().modules;
+    let text = root.path().join("dummy/sections/.text");
+    let content = fs::read(&text).unwrap();
+    fs::write(&text, "0x0000000000000000\n").unwrap();
+    let hidden = read_all(root.path()).unwrap().modules;
+    assert_eq!(hidden[0].sections, None);
+    assert_eq!(read_changed(root.path(), &seen).unwrap().modules, seen, "what was seen stays known");
+    fs::write(&text, content).unwrap();
+    assert_eq!(read_changed(root.path(), &hidden).unwrap().modules, seen);
+}
+
 /// The kernel lets only root open these files.
 #[test]
 fn who_may_not_read_sections_still_gets_name_and_build_id() {
