@@ -3,10 +3,11 @@
 mod as_nobody;
 
 use std::fs;
+use std::path::Path;
 
-use lapwing_kallsyms::Hidden;
 use lapwing_kallsyms::hidden::Rules;
-use tempfile::tempdir;
+use lapwing_kallsyms::{Hidden, LoadError, Sources, Symbolizer};
+use tempfile::{NamedTempFile, tempdir};
 
 use as_nobody::as_nobody;
 
@@ -79,5 +80,18 @@ fn as_this_kernel_applies_it_to_a_user_without_privilege() {
         };
         assert_eq!(hidden, expected != Hidden::Unknown);
         assert_eq!(Rules::default().why(), expected);
+        if hidden {
+            let said = |kallsyms: &Path| {
+                let sources = Sources { kallsyms: kallsyms.into(), modules: None, notes: None };
+                match Symbolizer::load_from(sources) {
+                    Err(LoadError::Hidden { why, .. }) => why,
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!(said(Path::new("/proc/kallsyms")), expected);
+            let copy = NamedTempFile::new().unwrap();
+            fs::write(&copy, &kallsyms).unwrap();
+            assert_eq!(said(copy.path()), Hidden::Unknown, "of a copy");
+        }
     });
 }
