@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Dir, Mode, OFlags};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::{BuildId, FileId};
@@ -169,7 +169,9 @@ pub fn read_changed(root: &Path, known: &[ModuleFacts]) -> Result<Listing, Facts
             });
         }
         let entry = entry.map_err(|error| read_error(root, error))?;
-        if matches!(entry.file_name().to_bytes(), b"." | b"..") {
+        // `compression` is a file there, which says how modules are compressed.
+        let is_file = entry.file_type() == FileType::RegularFile;
+        if is_file || matches!(entry.file_name().to_bytes(), b"." | b"..") {
             continue;
         }
         let name = match checked(entry.file_name()) {
