@@ -1,0 +1,90 @@
+//! The only program of the guest: it makes the file systems, asks one question after the other, and switches off.
+
+mod agree;
+mod bpf;
+mod child;
+mod comes;
+mod following;
+mod hidden;
+mod modules;
+mod plain;
+mod programs;
+mod scene;
+mod shared;
+mod verdicts;
+
+use lapwing_kallsyms::Symbolizer;
+use scene::{ANCHOR, Scene, milliseconds};
+use std::time::Instant;
+use verdicts::Verdicts;
+
+fn main() {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if std::process::id() != 1 {
+        return child::act(&arguments);
+    }
+    mount_all();
+    let mut verdicts = Verdicts::open();
+    verdicts.check("hidden addresses are explained", hidden::is_explained);
+    ask(&mut verdicts);
+    verdicts.end();
+    rustix::system::reboot(rustix::system::RebootCommand::PowerOff).expect("power off");
+}
+
+fn ask(verdicts: &mut Verdicts) {
+    let mut loaded = None;
+    verdicts.check("without modules", || {
+        let began = Instant::now();
+        let symbolizer = Symbolizer::load().expect("the symbols");
+        let took = milliseconds(began.elapsed());
+        let snapshot = symbolizer.snapshot();
+        let compared = agree::all(&snapshot);
+        assert_eq!((compared.modules, compared.programs), (0, 0));
+        loaded = Some(symbolizer);
+        format!("{} symbols in {} bytes, loaded in {took}", compared.kernel, snapshot.size())
+    });
+    let Some(symbolizer) = loaded else { return };
+    let scene = Scene::new(symbolizer);
+    verdicts.check("the first module comes", || comes::first(&scene));
+    for name in scene.modules.names().into_iter().filter(|name| name != ANCHOR) {
+        verdicts.check(&format!("{name} comes and goes"), || comes::comes_and_goes(&scene, &name));
+    }
+    verdicts.check("a module moves", || comes::moves(&scene));
+    verdicts.check("dropped caches change nothing", || following::dropped_caches(&scene));
+    verdicts.check("hidden for a while", || following::hidden_for_a_while(&scene));
+    verdicts.check("BPF programs come and go", || programs::come_and_go(&scene));
+    verdicts.check("nobody reads the shared table", || shared::is_read_by_nobody(&scene));
+    verdicts.check("modules come and go quickly", || following::churn(&scene, 300));
+    verdicts.check("every symbol", || every_symbol(&scene));
+}
+
+/// With all modules, and a BPF program that only /proc/kallsyms tells of.
+fn every_symbol(scene: &Scene) -> String {
+    for name in scene.modules.names().into_iter().filter(|name| name != ANCHOR) {
+        scene.modules.load_needs(&name);
+        scene.modules.load(&name);
+    }
+    let _program = bpf::load("lapwing").expect("a program");
+    scene.settle();
+    scene.symbolizer.reload().expect("reload");
+    let snapshot = scene.snapshot();
+    let compared = agree::all(&snapshot);
+    assert!(compared.modules > 0 && compared.programs > 0);
+    let state = scene.monitor.state();
+    assert!(state.running && state.parked_reads > state.full_reads / 4, "{state:?}");
+    format!(
+        "{} of the kernel, {} of modules, {} of BPF, {} bytes; {state:?}",
+        compared.kernel,
+        compared.modules,
+        compared.programs,
+        snapshot.size()
+    )
+}
+
+fn mount_all() {
+    use rustix::mount::{MountFlags, mount};
+    for (kind, at) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/run")] {
+        mount(kind, at, kind, MountFlags::empty(), None::<&std::ffi::CStr>)
+            .unwrap_or_else(|error| panic!("mount {at}: {error}"));
+    }
+}
