@@ -92,8 +92,8 @@ pub fn churn(scene: &Scene, cycles: u32) -> String {
                     assert_eq!(&said(scene, address), expected);
                     looked.fetch_add(1, Relaxed);
                 }
-                // One of two processors is left to those who change things.
-                thread::sleep(Duration::from_millis(5));
+                // It is not to take the processor from those who change things.
+                thread::sleep(Duration::from_millis(20));
             }
         });
         // Whatever happens in here, the reader ends.

@@ -14,6 +14,7 @@ mod shared;
 mod verdicts;
 
 use lapwing_kallsyms::Symbolizer;
+use modules::Modules;
 use scene::{ANCHOR, Scene, milliseconds};
 use std::time::Instant;
 use verdicts::Verdicts;
@@ -46,16 +47,21 @@ fn ask(verdicts: &mut Verdicts) {
     let Some(symbolizer) = loaded else { return };
     let scene = Scene::new(symbolizer);
     verdicts.check("the first module comes", || comes::first(&scene));
+    let mut check = |name: &str, body: &dyn Fn(&Scene) -> String| {
+        hidden::set("kernel/kptr_restrict", "0");
+        Modules::unload_all_but(ANCHOR);
+        verdicts.check(name, || body(&scene));
+    };
     for name in scene.modules.names().into_iter().filter(|name| name != ANCHOR) {
-        verdicts.check(&format!("{name} comes and goes"), || comes::comes_and_goes(&scene, &name));
+        check(&format!("{name} comes and goes"), &|scene| comes::comes_and_goes(scene, &name));
     }
-    verdicts.check("a module moves", || comes::moves(&scene));
-    verdicts.check("dropped caches change nothing", || following::dropped_caches(&scene));
-    verdicts.check("hidden for a while", || following::hidden_for_a_while(&scene));
-    verdicts.check("BPF programs come and go", || programs::come_and_go(&scene));
-    verdicts.check("nobody reads the shared table", || shared::is_read_by_nobody(&scene));
-    verdicts.check("modules come and go quickly", || following::churn(&scene, 300));
-    verdicts.check("every symbol", || every_symbol(&scene));
+    check("a module moves", &comes::moves);
+    check("dropped caches change nothing", &following::dropped_caches);
+    check("hidden for a while", &following::hidden_for_a_while);
+    check("BPF programs come and go", &programs::come_and_go);
+    check("nobody reads the shared table", &shared::is_read_by_nobody);
+    check("modules come and go quickly", &|scene| following::churn(scene, 300));
+    check("every symbol", &every_symbol);
 }
 
 /// With all modules, and a BPF program that only /proc/kallsyms tells of.

@@ -51,6 +51,17 @@ impl Modules {
             }
         }
     }
+
+    /// Unloads all but `kept`, whatever state a check that failed has left.
+    pub fn unload_all_but(kept: &str) {
+        loop {
+            // Who needs others is listed before them.
+            let gone = loaded().iter().filter(|name| *name != kept && remove(name).is_ok()).count();
+            if gone == 0 {
+                return;
+            }
+        }
+    }
 }
 
 /// Where the text of a loaded module begins.
