@@ -47,7 +47,7 @@ impl Verdicts {
             Err(panic) => {
                 self.failed += 1;
                 let place = self.place.lock().expect("nobody panics here").clone();
-                let why = message(panic.as_ref());
+                let why = message(panic.as_ref()).replace('\n', "");
                 writeln!(self.port, "FAIL {name}: {why}, {place} ({took} ms)").expect("the serial port");
             }
         }
