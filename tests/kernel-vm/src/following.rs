@@ -1,18 +1,24 @@
-//! What the monitor makes of trouble: caches that are dropped, addresses that are hidden for a while, modules that come and
-//! go faster than anyone can read.
+//! What the monitor makes of trouble: caches that are dropped, addresses that are hidden for a while, uevents that are lost,
+//! modules that come and go faster than anyone can read.
 
 #![forbid(unsafe_code)]
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lapwing_kallsyms::MonitorState;
+use lapwing_kallsyms::uevents::Uevents;
+use lapwing_kallsyms::{Monitor, MonitorOptions, MonitorState, Symbolizer};
+use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 
 use crate::scene::{ANCHOR, Scene, milliseconds};
-use crate::{agree, hidden, modules, plain};
+use crate::{agree, hidden, modules, plain, scene};
 
 /// A module is not taken for another because the kernel has thrown away its cached directory, and so the time that it shows.
 pub fn dropped_caches(scene: &Scene) -> String {
@@ -74,6 +80,44 @@ pub fn hidden_for_a_while(scene: &Scene) -> String {
     scene.settle();
     let reads = scene.monitor.state().parked_reads - before.parked_reads;
     format!("{reads} parked reads nevertheless; meanwhile \"{}\"", errors(&state))
+}
+
+/// Where uevents are lost the monitor looks for itself, at once and not when it next does anyway.
+pub fn lost_uevents(scene: &Scene) -> String {
+    let name = "dummy";
+    let symbolizer = Arc::new(Symbolizer::load().expect("the symbols"));
+    let uevents = Some(Uevents::from_socket(narrow_socket()));
+    let options = MonitorOptions { uevents, rescan: Duration::from_secs(3600), ..scene::options() };
+    let monitor = Monitor::start(Arc::clone(&symbolizer), options).expect("a second monitor");
+    scene.until("it has looked", Duration::from_millis(5), || monitor.state().scans > 0);
+    let mut bursts = 0;
+    while monitor.state().lost_uevents == 0 {
+        assert!(bursts < 100, "nothing is lost: this checks nothing");
+        for _ in 0..50 {
+            fs::write(format!("/sys/module/{ANCHOR}/uevent"), "change").expect("a uevent");
+        }
+        bursts += 1;
+    }
+    let looks = monitor.state().scans;
+    for _ in 0..200 {
+        fs::write(format!("/sys/module/{ANCHOR}/uevent"), "change").expect("a uevent");
+    }
+    scene.modules.load(name);
+    scene.until("the second monitor knows it", Duration::from_millis(5), || {
+        symbolizer.snapshot().module_named(name).is_some_and(|module| module.is_loaded())
+    });
+    let state = monitor.state();
+    assert!(state.running && state.scans > looks, "{state:?}");
+    format!("{} times, beside {} uevents that were heard; {} looks", state.lost_uevents, state.uevents, state.scans)
+}
+
+/// Receives uevents of the kernel, and has room for one or two.
+fn narrow_socket() -> OwnedFd {
+    let (family, kind) = (AddressFamily::NETLINK, SocketType::DGRAM);
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, Some(KOBJECT_UEVENT)).expect("a socket");
+    set_socket_recv_buffer_size(&socket, 1).expect("the least room");
+    bind(&socket, &SocketAddrNetlink::new(0, 1)).expect("the group of the kernel");
+    socket
 }
 
 /// Readers never see anything but a whole table, and at the end it is that of the modules that are there.

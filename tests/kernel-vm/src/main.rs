@@ -58,7 +58,9 @@ fn ask(verdicts: &mut Verdicts) {
     check("a module moves", &comes::moves);
     check("dropped caches change nothing", &following::dropped_caches);
     check("hidden for a while", &following::hidden_for_a_while);
+    check("uevents are lost", &following::lost_uevents);
     check("BPF programs come and go", &programs::come_and_go);
+    check("BPF programs on a processor that comes", &programs::on_another_processor);
     check("nobody reads the shared table", &shared::is_read_by_nobody);
     check("modules come and go quickly", &|scene| following::churn(scene, 300));
     check("every symbol", &every_symbol);

@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use lapwing_kallsyms::bpf::Watch;
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::scene::Scene;
 use crate::{agree, bpf, plain};
@@ -49,6 +51,27 @@ pub fn come_and_go(scene: &Scene) -> String {
     assert_eq!(scene.monitor.state().full_reads, reads, "/proc/kallsyms was read for programs");
     scene.symbolizer.set_programs(None).expect("programs");
     format!("3 told and listed alike, {} seen to come and go", addresses.len())
+}
+
+/// A processor that went and came back is watched again once that is asked for.
+pub fn on_another_processor(_: &Scene) -> String {
+    let switch = |to: &str| fs::write("/sys/devices/system/cpu/cpu1/online", to).expect("a second processor");
+    let mut watch = Watch::start().expect("programs");
+    switch("0");
+    switch("1");
+    assert_eq!(watch.reopen().ok(), Some(false), "no program has come or gone");
+    let mut second = CpuSet::new();
+    second.set(1);
+    // The thread ends with its place.
+    let loaded = std::thread::spawn(move || {
+        sched_setaffinity(None, &second).expect("a place on it");
+        bpf::load("second").expect("a program")
+    });
+    let program = loaded.join().expect("it loads");
+    follow(&mut watch, 1);
+    drop(program);
+    follow(&mut watch, 0);
+    "seen to come and go".into()
 }
 
 /// The kernel unloads a program some time after its last descriptor is closed.

@@ -21,12 +21,15 @@ pub struct Scene {
     pub monitor: Monitor,
 }
 
+/// As usual, but for what may be spent: an emulated processor takes twenty times as long for everything.
+pub fn options() -> MonitorOptions {
+    MonitorOptions { share: 100, burst: Duration::from_secs(60), ..MonitorOptions::default() }
+}
+
 impl Scene {
     pub fn new(symbolizer: Symbolizer) -> Self {
         let symbolizer = Arc::new(symbolizer);
-        // An emulated processor takes twenty times as long for everything: what it may spend is measured accordingly.
-        let options = MonitorOptions { share: 100, burst: Duration::from_secs(60), ..MonitorOptions::default() };
-        let monitor = Monitor::start(Arc::clone(&symbolizer), options).expect("the monitor");
+        let monitor = Monitor::start(Arc::clone(&symbolizer), options()).expect("the monitor");
         Self { modules: Modules::brought(), symbolizer, monitor }
     }
 
