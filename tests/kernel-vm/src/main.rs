@@ -66,7 +66,7 @@ fn ask(verdicts: &mut Verdicts) {
     check("every symbol", &every_symbol);
 }
 
-/// With all modules, and a BPF program that only /proc/kallsyms tells of.
+/// With all modules, and a BPF program.
 fn every_symbol(scene: &Scene) -> String {
     for name in scene.modules.names().into_iter().filter(|name| name != ANCHOR) {
         scene.modules.load_needs(&name);
@@ -74,7 +74,7 @@ fn every_symbol(scene: &Scene) -> String {
     }
     let _program = bpf::load("lapwing").expect("a program");
     scene.settle();
-    scene.symbolizer.reload().expect("reload");
+    scene.wait("the program is known", |now| now.module_named("bpf").is_some_and(|module| module.len() == 1));
     let snapshot = scene.snapshot();
     let compared = agree::all(&snapshot);
     assert!(compared.modules > 0 && compared.programs > 0);

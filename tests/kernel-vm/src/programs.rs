@@ -8,9 +8,10 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use lapwing_kallsyms::bpf::Watch;
+use lapwing_kallsyms::{MonitorState, Snapshot};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::scene::Scene;
+use crate::scene::{Scene, milliseconds};
 use crate::{agree, bpf, plain};
 
 fn listed() -> BTreeMap<u64, String> {
@@ -23,16 +24,19 @@ fn told(watch: &Watch) -> BTreeMap<u64, String> {
 
 /// Programs have their symbols as soon as they are loaded, without a look at /proc/kallsyms, and none when they are gone.
 pub fn come_and_go(scene: &Scene) -> String {
+    scene.rest();
+    let reads = |state: &MonitorState| (state.parked_reads, state.full_reads);
+    let before = scene.monitor.state();
+    assert_eq!((before.programs, before.programs_error.as_ref()), (Some(0), None));
     let early: Vec<OwnedFd> = (0..3).map(|number| bpf::load(&format!("early_{number}")).expect("a program")).collect();
     let mut watch = Watch::start().expect("programs");
     assert_eq!(told(&watch), listed(), "what the kernel tells is what it lists");
 
     let late: Vec<OwnedFd> = (0..40).map(|number| bpf::load(&format!("late_{number}")).expect("a program")).collect();
     drop(early);
-    let reads = scene.monitor.state().full_reads;
     follow(&mut watch, late.len());
     assert_eq!(told(&watch), listed(), "what perf events tell is what the kernel lists");
-    scene.symbolizer.set_programs(Some(watch.functions().cloned().collect())).expect("programs");
+    scene.wait("the programs have symbols", |now| known(now) == told(&watch));
     let with = scene.snapshot();
     assert_eq!(agree::all(&with).programs, late.len());
     for function in watch.functions() {
@@ -42,15 +46,22 @@ pub fn come_and_go(scene: &Scene) -> String {
         assert!(with.lookup(last + 1).is_err(), "behind {}", function.name);
     }
 
-    let addresses: Vec<u64> = watch.functions().map(|function| function.address).collect();
+    let one = bpf::load("one_more").expect("a program");
+    let came = scene.wait("one more has a symbol", |now| known(now).len() == late.len() + 1);
+    drop(one);
+    let went = scene.wait("one is gone", |now| known(now) == told(&watch));
     drop(late);
-    follow(&mut watch, 0);
-    scene.symbolizer.set_programs(Some(watch.functions().cloned().collect())).expect("programs");
-    let without = scene.snapshot();
-    assert!(addresses.iter().all(|&address| without.lookup(address).is_err()), "an unloaded program has symbols");
-    assert_eq!(scene.monitor.state().full_reads, reads, "/proc/kallsyms was read for programs");
-    scene.symbolizer.set_programs(None).expect("programs");
-    format!("3 told and listed alike, {} seen to come and go", addresses.len())
+    scene.wait("all are gone", |now| known(now).is_empty());
+    assert!(watch.functions().all(|function| scene.snapshot().lookup(function.address).is_err()));
+    assert_eq!(reads(&scene.monitor.state()), reads(&before), "/proc/kallsyms was read for programs");
+    let [came, went] = [came, went].map(milliseconds);
+    format!("3, 40 and 1; the last with a symbol after {came}, without after {went}")
+}
+
+/// What the table has of them.
+fn known(snapshot: &Snapshot) -> BTreeMap<u64, String> {
+    let symbols = snapshot.module_named("bpf").into_iter().flat_map(|module| module.symbols());
+    symbols.map(|symbol| (symbol.address(), symbol.name().as_str().to_owned())).collect()
 }
 
 /// A processor that went and came back is watched again once that is asked for.
