@@ -122,15 +122,18 @@ fn is_bpf(body: &[u8]) -> bool {
     body.get(12..14).is_none_or(|kind| kind == KSYM_TYPE_BPF.to_ne_bytes())
 }
 
-/// Address, length, type, flags, name with zeros up to a multiple of 8, time.
+/// Address, length, type, flags, name with zeros up to a multiple of 8, time. Then some bytes of anything where others
+/// follow symbols too: for each of them the kernel (`perf_event_ksymbol_output`) makes the same record longer, and fills in
+/// no more.
 fn ksymbol(body: &[u8]) -> Option<Change> {
     let (fixed, rest) = body.split_at_checked(16)?;
-    let (name, time) = rest.split_at_checked(rest.len().checked_sub(8)?)?;
-    let name = std::str::from_utf8(name.split(|&byte| byte == 0).next()?).ok()?;
+    let len = memchr::memchr(0, rest)?;
+    let name = std::str::from_utf8(&rest[..len]).ok()?;
+    let (time, _) = rest.get((len + 1).next_multiple_of(8)..)?.split_first_chunk::<8>()?;
     let flags = u16::from_ne_bytes(fixed[14..16].try_into().ok()?);
     is_bpf(fixed).then_some(())?;
     Some(Change {
-        at: u64::from_ne_bytes(time.try_into().ok()?),
+        at: u64::from_ne_bytes(*time),
         function: Function {
             address: u64::from_ne_bytes(fixed[..8].try_into().ok()?),
             len: u32::from_ne_bytes(fixed[8..12].try_into().ok()?).into(),
@@ -197,6 +200,18 @@ mod tests {
         );
         assert_eq!((changes[0].function.address, changes[0].function.len), (0x1000, 64));
         assert_eq!(changes[0].function.name, "bpf_prog_0123456789abcdef_a");
+    }
+
+    /// As the second of two that follow symbols gets it.
+    #[test]
+    fn the_time_stands_behind_the_name_whatever_follows() {
+        for name in ["bpf_prog_0123456789abcdef", "bpf_prog_0123456789abcdef_1234"] {
+            let mut body = ksymbol(0x1000, 1, 0, name, 5)[8..].to_vec();
+            body.extend([0xee; 16]);
+            let (changes, whole) = read(&record(17, &body));
+            assert!(whole);
+            assert_eq!((changes[0].at, &*changes[0].function.name), (5, name));
+        }
     }
 
     #[test]

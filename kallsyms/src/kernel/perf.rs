@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU64, fence};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-/// The largest record that is asked for: header, address, length, type and flags, a name of `KSYM_NAME_LEN`, the time.
-pub(crate) const RECORD_MAX: usize = 8 + 16 + 512 + 8;
+/// The largest record that is asked for: header, address, length, type and flags, a name of `KSYM_NAME_LEN`, the time; and
+/// 8 bytes or more for each other that follows symbols, which the kernel adds by mistake.
+pub(crate) const RECORD_MAX: usize = 8 + 16 + 512 + 8 + 512;
 
 const PERF_TYPE_SOFTWARE: u32 = 1;
 const PERF_COUNT_SW_DUMMY: u64 = 9;
