@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::hidden::Rules;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -31,6 +32,9 @@ pub(crate) enum ParkError {
     /// The kernel's own symbols end somewhere else than before.
     #[error("the kernel's own symbols are not as they were")]
     Moved,
+    /// They are listed with addresses of zero.
+    #[error("every address is hidden: {}", Rules::default().why().advice())]
+    Hidden,
     /// What follows the kernel's own symbols is no line of a module.
     #[error("what follows the kernel's own symbols is no module's")]
     NoModule,
@@ -88,7 +92,10 @@ impl<R: Read> Parked<R> {
             tail.drain(..tail.len().saturating_sub(LINE));
         }
         if !tail.ends_with(&part.last_line) {
-            return Err(ParkError::Moved);
+            let line = tail.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+            let address = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+            let hidden = !address.is_empty() && address.iter().all(|&digit| digit == b'0');
+            return Err(if hidden { ParkError::Hidden } else { ParkError::Moved });
         }
         Ok(Self { file: kallsyms })
     }
@@ -334,6 +341,8 @@ mod tests {
         other.insert(500, "ffffffff81000000 T inserted_\n".into());
         let park = |kernel: &[String]| Parked::park(Proc::open(kernel, &modules), &part).err();
         assert!(matches!(park(&other), Some(ParkError::Moved)));
+        let hidden: Vec<String> = kernel.iter().map(|line| format!("{:016}{}", 0, &line[16..])).collect();
+        assert!(matches!(park(&hidden), Some(ParkError::Hidden)));
         assert!(matches!(park(&kernel[..900]), Some(ParkError::Moved)));
         *modules.borrow_mut() = Vec::new();
         assert!(matches!(park(&kernel[..999]), Some(ParkError::Moved)));

@@ -27,7 +27,7 @@ pub struct Uevents {
     received: u64,
 }
 
-/// What a uevent says of modules.
+/// What a uevent says of modules, and of processors, on which BPF programs are loaded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum News {
     /// A module has come, gone, or changed.
@@ -37,6 +37,8 @@ pub enum News {
         /// Its name.
         name: String,
     },
+    /// A processor has come online.
+    Processor,
     /// Uevents were lost: more came than were received. Anything may have changed.
     Lost,
 }
@@ -97,7 +99,7 @@ impl Uevents {
         }
     }
 
-    /// The next news of modules; `None` where nothing waits. Never sleeps, and steps over no more than `patience` uevents of
+    /// The next news; `None` where nothing waits. Never sleeps, and steps over no more than `patience` uevents of
     /// others.
     ///
     /// # Errors
@@ -134,7 +136,7 @@ impl Uevents {
     }
 }
 
-/// What `datagram` says of a module: `ACTION@PATH`, then `KEY=VALUE`, each ended by a zero byte. `None` where it is of
+/// What `datagram` says of a module or a processor: `ACTION@PATH`, then `KEY=VALUE`, each ended by a zero byte. `None` where it is of
 /// something else, or in no format that the kernel uses.
 pub fn parse(datagram: &[u8]) -> Option<News> {
     let mut parts = datagram.split(|&byte| byte == 0);
@@ -152,7 +154,13 @@ pub fn parse(datagram: &[u8]) -> Option<News> {
     }
     let (action, path) = (action?, path?);
     let announced = header.strip_prefix(action)?.strip_prefix(b"@")? == path;
-    if !announced || subsystem != Some(b"module") {
+    if !announced {
+        return None;
+    }
+    if subsystem == Some(b"cpu") && matches!(action, b"online" | b"add") {
+        return Some(News::Processor);
+    }
+    if subsystem != Some(b"module") {
         return None;
     }
     let name = path.strip_prefix(b"/module/").filter(|name| !name.is_empty() && !name.contains(&b'/'))?;

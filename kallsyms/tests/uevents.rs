@@ -36,6 +36,16 @@ fn what_the_kernel_says_of_a_module_is_understood() {
 }
 
 #[test]
+fn a_processor_that_comes_online_is_told() {
+    let cpu = |action: &str| {
+        let path = "/devices/system/cpu/cpu1";
+        parse(format!("{action}@{path}\0ACTION={action}\0DEVPATH={path}\0SUBSYSTEM=cpu\0SEQNUM=7\0").as_bytes())
+    };
+    assert_eq!(cpu("online"), Some(News::Processor));
+    assert_eq!(cpu("offline"), None);
+}
+
+#[test]
 fn everything_else_is_nothing() {
     let others: [&[u8]; 13] = [
         b"",

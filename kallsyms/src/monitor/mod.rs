@@ -121,6 +121,8 @@ struct Shared {
     wake: OwnedFd,
     /// Readable once it is stopped.
     ended: OwnedFd,
+    /// Readable when a processor may have come online.
+    processors: OwnedFd,
     work: Mutex<Work>,
     /// Wakes the one that reads symbols.
     worked: Condvar,
@@ -157,6 +159,7 @@ impl Monitor {
             symbolizer,
             stop: AtomicBool::new(false),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            processors: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             ended: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             work: Mutex::default(),
             worked: Condvar::new(),
@@ -242,6 +245,10 @@ impl Shared {
     fn wake(&self) {
         // Full: it is readable already.
         let _ = rustix::io::write(self.wake.as_fd(), &1u64.to_ne_bytes());
+    }
+
+    fn processor_came(&self) {
+        let _ = rustix::io::write(self.processors.as_fd(), &1u64.to_ne_bytes());
     }
 
     fn asleep(&self) {

@@ -47,21 +47,18 @@ impl Programs {
         self.backoff.succeeded();
         self.shared.state().programs_error = None;
         self.publish(&watch);
-        let mut online = online();
         let mut look = Instant::now() + self.rescan;
         while !self.shared.stopped() {
+            let processors = PollFd::from_borrowed_fd(self.shared.processors.as_fd(), PollFlags::IN);
+            let programs = watch.descriptors().map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
             let left = look.saturating_duration_since(Instant::now());
-            if !self.shared.wait_for(
-                watch.descriptors().map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)),
-                left,
-            ) {
-                // A processor that comes online is not followed by itself.
-                let now = self::online();
-                if now != online && watch.reopen()? {
+            let heard = self.shared.wait_for(programs.chain([processors]), left);
+            if self.shared.processors_came() || !heard {
+                // A processor that comes online is not followed by itself; and where no uevents are heard, one may have come.
+                look = Instant::now() + self.rescan;
+                if watch.reopen()? {
                     self.publish(&watch);
                 }
-                online = now;
-                look = Instant::now() + self.rescan;
                 continue;
             }
             self.shared.sleep_until_stopped(QUIET);
@@ -85,11 +82,6 @@ impl Programs {
     }
 }
 
-/// Which processors are online, as the kernel writes it.
-fn online() -> String {
-    std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default()
-}
-
 impl Shared {
     /// Whether one of `descriptors` has something to read before `timeout` is over, or it is stopped.
     fn wait_for<'d>(&'d self, descriptors: impl Iterator<Item = PollFd<'d>>, timeout: Duration) -> bool {
@@ -98,6 +90,10 @@ impl Shared {
         let timeout = Timespec::try_from(timeout).ok();
         // Interrupted, or no memory: looked at again.
         poll(&mut all, timeout.as_ref()).is_ok_and(|ready| ready > 0)
+    }
+
+    fn processors_came(&self) -> bool {
+        rustix::io::read(self.processors.as_fd(), &mut [0; 8]).is_ok()
     }
 
     fn sleep_until_stopped(&self, timeout: Duration) {

@@ -165,7 +165,14 @@ fn receive(uevents: &mut Uevents, shared: &Shared) -> rustix::io::Result<bool> {
     for _ in 0..AT_ONCE {
         match uevents.receive(AT_ONCE)? {
             Some(News::Module { .. }) => shared.state().uevents += 1,
-            Some(News::Lost) => shared.state().lost_uevents += 1,
+            Some(News::Processor) => {
+                shared.processor_came();
+                continue;
+            }
+            Some(News::Lost) => {
+                shared.state().lost_uevents += 1;
+                shared.processor_came();
+            }
             None => break,
         }
         heard = true;
