@@ -9,9 +9,9 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
 
 /// Several pages, which the kernel hands out one at a time.
-const CHUNK: usize = 1 << 14;
+const CHUNK: usize = 1 << 15;
 /// So many are under way at most.
-const CHUNKS: usize = 4;
+const CHUNKS: usize = 3;
 
 /// What a thread reads ahead.
 pub(crate) struct Ahead {

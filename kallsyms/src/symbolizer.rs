@@ -212,12 +212,12 @@ impl Sources {
         self.kallsyms == Path::new(KALLSYMS)
     }
 
-    /// The lines, read ahead where there is a second processor to do it.
+    /// The lines, read ahead where the kernel has to make them, and there is a second processor to do it.
     fn open(&self) -> Result<Box<dyn Read>, LoadError> {
         let failed = |error| LoadError::Read { path: self.kallsyms.clone(), error };
         let file = File::open(&self.kallsyms).map_err(failed)?;
         let several = std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
-        let ahead = several.then(|| Ahead::new(file.try_clone()?)).transpose();
+        let ahead = (several && self.is_running_kernel()).then(|| Ahead::new(file.try_clone()?)).transpose();
         Ok(match ahead {
             Ok(Some(ahead)) => Box::new(ahead),
             // One processor, or no thread to be had.
