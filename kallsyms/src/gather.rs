@@ -158,7 +158,7 @@ pub(crate) struct Unordered {
 }
 
 impl Unordered {
-    /// Adds a symbol. A name has 511 bytes at most, as [`crate::parse`] sees to.
+    /// Adds a symbol. A name has 511 bytes at most, as [`mod@crate::parse`] sees to.
     pub(crate) fn push(&mut self, address: u64, kind: u8, name: &[u8]) -> Result<(), Unfit> {
         let at = u32::try_from(self.names.len()).map_err(|_| Unfit::TooMany)?;
         self.names.extend_from_slice(name);

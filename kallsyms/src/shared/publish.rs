@@ -42,7 +42,7 @@ impl Default for Options {
 /// one after that of the old table. Readers of the old table are told; what they hold stays valid. Waits for other publishers,
 /// up to 5 s.
 ///
-/// The table keeps the boot id that it has; that of what [`crate::parse`] has made is of no boot.
+/// The table keeps the boot id that it has; that of what [`crate::parse()`] has made is of no boot.
 ///
 /// A process that is killed inside leaves the old table or the new one, and perhaps `PATH.new`, which the next publisher
 /// removes. `PATH.lock` stays.
