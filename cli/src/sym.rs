@@ -8,7 +8,7 @@ mod publish;
 pub use args::SymArgs;
 
 use crate::failure::{ERROR, Failure, NOTHING_MATCHED, say};
-use crate::symbols::Symbols;
+use crate::symbols::{Symbols, contradiction};
 use args::Pattern;
 use lapwing_kallsyms::Snapshot;
 use std::io::{self, Write as _};
@@ -18,6 +18,9 @@ pub fn sym(args: &SymArgs) -> Result<ExitCode, Failure> {
     if args.publish {
         args.symbols.check_publishing();
         return publish::run(args);
+    }
+    if args.mode.is_some() || args.group.is_some() {
+        contradiction("--mode and --group say how a table is published: --publish is missing");
     }
     args.symbols.check();
     let is_filter = args.addresses.is_empty() && args.name.is_none();

@@ -51,22 +51,31 @@ impl SymbolArgs {
     }
 
     /// The files that are named, where any is.
-    pub fn sources(&self) -> Option<Sources> {
-        let Self { kallsyms, sys_module, .. } = self;
-        if kallsyms.is_none() && sys_module.is_none() {
-            return None;
+    ///
+    /// # Errors
+    ///
+    /// That the folder cannot be read: without it modules would silently lie elsewhere, and have no build ids.
+    pub fn sources(&self) -> Result<Option<Sources>, LoadError> {
+        if let Some(path) = &self.sys_module {
+            std::fs::read_dir(path).map_err(|error| LoadError::Read { path: path.clone(), error })?;
         }
-        Some(Sources {
-            kallsyms: kallsyms.clone().unwrap_or_else(|| Sources::default().kallsyms),
+        let running = Sources::default();
+        Ok(match (&self.kallsyms, &self.sys_module) {
+            (None, None) => None,
+            // The kernel is the one that runs, wherever its modules are looked for.
+            (None, modules) => Some(Sources { modules: modules.clone(), ..running }),
             // The modules of this host say nothing of a copy from elsewhere.
-            modules: sys_module.clone(),
-            notes: sys_module.as_ref().map(|modules| modules.join("../kernel/notes")),
+            (Some(kallsyms), modules) => Some(Sources {
+                kallsyms: kallsyms.clone(),
+                modules: modules.clone(),
+                notes: modules.as_ref().map(|modules| modules.join("../kernel/notes")),
+            }),
         })
     }
 }
 
-/// What clap cannot be told.
-fn contradiction(text: &str) -> ! {
+/// Ends the process: what clap cannot be told.
+pub fn contradiction(text: &str) -> ! {
     Cli::command().error(ErrorKind::ArgumentConflict, text).exit()
 }
 
@@ -89,9 +98,15 @@ impl Symbols {
     pub fn open(args: &SymbolArgs) -> Result<Self, Failure> {
         let of_this_boot = |origin| Self { origin, of_this_boot: true, said: None };
         if let Some(path) = &args.shared {
-            return Ok(of_this_boot(Origin::Shared(Attached::open(path)?)));
+            return Ok(match Attached::open(path) {
+                // Made of a copy: whoever names it knows of what.
+                Err(AttachError::NoBoot { .. }) => {
+                    Self { of_this_boot: false, ..of_this_boot(Origin::Shared(Attached::open_of_any_boot(path)?)) }
+                }
+                attached => of_this_boot(Origin::Shared(attached?)),
+            });
         }
-        if let Some(sources) = args.sources() {
+        if let Some(sources) = args.sources()? {
             return Ok(Self { of_this_boot: false, ..of_this_boot(Origin::own(sources)?) });
         }
         let path = default_path();

@@ -215,16 +215,34 @@ fn a_file_that_has_no_symbols_is_an_error_that_says_where() {
 }
 
 #[test]
+fn a_folder_of_modules_that_is_none_is_an_error() {
+    let (sandbox, kernel) = (Sandbox::new(), Kernel::new());
+    fs::write(sandbox.path("text"), "no folder").unwrap();
+    for folder in ["nowhere", "text"] {
+        let folder = sandbox.path(folder);
+        let args = ["sym", "--kallsyms", &kernel.kallsyms, "--sys-module", folder.to_str().unwrap(), "1"];
+        let done = sandbox.run(&args);
+        assert_eq!((done.code, done.stdout.as_str()), (1, ""));
+        assert!(done.stderr.contains(folder.to_str().unwrap()), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn what_says_how_to_publish_needs_something_to_publish() {
+    let sandbox = Sandbox::new();
+    for args in [["--mode", "0644"], ["--group", "0"]] {
+        assert_eq!(sandbox.run(&["sym", args[0], args[1], "1"]).code, 2, "{args:?}");
+    }
+}
+
+#[test]
 fn names_from_a_file_cannot_steer_a_terminal() {
     let sandbox = Sandbox::new();
     let file = sandbox.path("kallsyms");
     fs::write(&file, "ffffffff81000000 T _stext\nffffffff81000010 T evil\x1b[2J\nffffffff81000020 T _etext\n").unwrap();
-    let sym = ["sym", "--kallsyms", file.to_str().unwrap()];
-    let address = "ffffffff81000011";
-    let done = sandbox.run(&[&sym[..], &[address]].concat());
-    assert_eq!(done.stdout, format!("0x{address} evil\\x1b[2J+0x1\n"));
-    let done = sandbox.run(&[&sym[..], &["--json", address]].concat());
-    assert!(done.stdout.contains(r#""name":"evil\u001b[2J""#), "{}", done.stdout);
+    let done = sandbox.run(&["sym", "--kallsyms", file.to_str().unwrap(), "ffffffff81000011"]);
+    assert_eq!((done.code, done.stdout.as_str()), (1, ""));
+    assert!(done.stderr.contains("kallsyms:2: the name has control characters"), "{}", done.stderr);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #[path = "../../kallsyms/tests/captured/mod.rs"]
 mod captured;
 mod kernel;
+#[path = "../../kallsyms/tests/mend/mod.rs"]
+mod mend;
 mod sandbox;
 
 use kernel::Kernel;
@@ -12,6 +14,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 const NOBODY: u32 = 65534;
 
@@ -137,6 +140,7 @@ fn a_table_that_is_out_of_date_is_for_those_who_have_nothing_better() {
     let Some(address) = vfs_read() else { return };
     fs::set_permissions(sandbox.path(""), Permissions::from_mode(0o755)).unwrap();
     assert_eq!(publish(&sandbox, &kernel, &["--mode", "0644"]).code, 0);
+    publish_of_this_boot(&sandbox);
     let xmit = format!("{:x}", kernel.address("dummy_xmit"));
     let at_default = |address: &str| {
         let mut command = sandbox.command(&["sym", address]);
@@ -153,6 +157,30 @@ fn a_table_that_is_out_of_date_is_for_those_who_have_nothing_better() {
     }
     assert_eq!(nobody.stdout, format!("0x{xmit} dummy_xmit+0x0 [dummy]\n"));
     assert!(nobody.stderr.contains("table: modules have come or gone since it was published"), "{}", nobody.stderr);
+}
+
+/// Makes the table one of the running kernel, which it is not.
+fn publish_of_this_boot(sandbox: &Sandbox) {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let boot = u128::from_str_radix(&boot.trim().replace('-', ""), 16).unwrap();
+    let mut table = fs::read(sandbox.path("table")).unwrap();
+    table[40..56].copy_from_slice(&boot.to_be_bytes());
+    mend::mend(&mut table);
+    fs::write(sandbox.path("table"), table).unwrap();
+}
+
+/// Whoever looks at the default place means the running kernel.
+#[test]
+fn a_table_of_a_copy_is_taken_only_where_it_is_named() {
+    let (sandbox, kernel) = (Sandbox::new(), Kernel::new());
+    fs::set_permissions(sandbox.path(""), Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(publish(&sandbox, &kernel, &["--mode", "0644"]).code, 0);
+    let xmit = kernel.address("dummy_xmit");
+    assert_eq!(Done::of(lookup(&sandbox, xmit).output().unwrap()).code, 0);
+    let mut at_default = sandbox.command(&["sym", &format!("{xmit:x}")]);
+    at_default.env("LAPWING_KALLSYMS", sandbox.path("table"));
+    let Some(nobody) = as_nobody(at_default) else { return };
+    assert_eq!((nobody.code, nobody.stdout.as_str()), (1, ""), "{}", nobody.stderr);
 }
 
 /// Where it is, if the running kernel shows us that.
@@ -184,6 +212,13 @@ fn a_publisher_that_follows_leaves_a_table_that_everybody_finds() {
     let expected = format!("0x{address} vfs_read+0x0\n");
     let found = Done::of(at_default(&["sym", &address]).output().unwrap());
     assert_eq!((found.code, found.stdout.as_str(), found.stderr.as_str()), (0, expected.as_str(), ""));
+    fs::remove_file(sandbox.path("table")).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !sandbox.path("table").exists() {
+        assert!(Instant::now() < deadline, "{}", publisher.err());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(publisher.err().contains("/table: it was removed, and is published again"), "{}", publisher.err());
     publisher.signal("-TERM");
     assert!(!publisher.ended().success());
     if let Some(nobody) = as_nobody(at_default(&["sym", &address])) {

@@ -60,13 +60,13 @@ pub enum LoadError {
     },
 }
 
-/// Why an address has no symbol, or a name no address.
+/// Why an address has no symbol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Reason {
     /// The address is in no text of the kernel or of a module.
     #[error("no module at this address")]
     NoModule,
-    /// It is in a module's text, before or behind all of its symbols.
+    /// It is in a module's text, before all of its symbols.
     #[error("no symbol at this address")]
     NoSymbol,
     /// It is in a module whose symbols have not been read yet: ask again later.

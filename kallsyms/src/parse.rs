@@ -157,6 +157,9 @@ fn line_of(line: &[u8]) -> Result<Line<'_>, &'static str> {
     if name.len() > NAME_MAX {
         return Err("the name is longer than a symbol's can be");
     }
+    if !name.iter().all(u8::is_ascii_graphic) && !is_text(name) {
+        return Err("the name has control characters, or is no UTF-8");
+    }
     let module = match module {
         None | Some(b"") => &[],
         Some([b'[', module @ .., b']'])
@@ -172,6 +175,11 @@ fn line_of(line: &[u8]) -> Result<Line<'_>, &'static str> {
 /// Names of modules are printed and published: bytes that break out of a line, or are no text, are in none.
 fn is_of_module(byte: &u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'[' | b']')
+}
+
+#[cold]
+fn is_text(name: &[u8]) -> bool {
+    str::from_utf8(name).is_ok_and(|name| !name.chars().any(char::is_control))
 }
 
 /// The number that `digits` are, in either case of letters; `None` where they are none, or more than 16.
@@ -246,9 +254,14 @@ mod tests {
             "1 T x\t[]",
             "1 T x\t[a][b]",
             "1 T x\tmodule",
+            "1 T x\r",
+            "1 T \u{1b}[2J",
+            "1 T \u{9b}2J",
         ] {
             assert!(line_of(bad.as_bytes()).is_err(), "{bad:?}");
         }
+        assert!(line_of(b"1 T \xff\xfe").is_err());
+        assert_eq!(line_of("1 T größe".as_bytes()), Ok(line(1, b'T', "größe", "")));
         let long = |len: usize| format!("1 T {}", "n".repeat(len));
         assert!(line_of(long(511).as_bytes()).is_ok());
         assert!(line_of(long(512).as_bytes()).is_err());

@@ -22,6 +22,24 @@
 //! Kernel addresses are a secret, so a table is for its owner alone unless the publisher says otherwise. Readers need no more
 //! than read permission.
 
+//! ```no_run
+//! use lapwing_kallsyms::Symbolizer;
+//! use lapwing_kallsyms::shared::{Attached, Options, default_path, make_default_folder, publish};
+//!
+//! // One process, with CAP_SYSLOG, whenever its table has changed:
+//! make_default_folder()?;
+//! publish(&default_path(), &Symbolizer::load()?.snapshot(), &Options::default())?;
+//!
+//! // Any number of others, without:
+//! let table = Attached::open(&default_path())?;
+//! for batch in [[0xffff_ffff_8123_4567]] {
+//!     table.refresh()?;
+//!     let symbols = table.snapshot();
+//!     batch.iter().for_each(|&address| println!("{:?}", symbols.lookup(address)));
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
 #![forbid(unsafe_code)]
 
 mod attach;

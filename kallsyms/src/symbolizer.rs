@@ -71,13 +71,15 @@ impl Symbolizer {
     }
 
     /// Loads the symbols that `sources` hold. Without sysfs, or where it is closed to this process, modules have the ranges
-    /// that their symbols make, and no build ids.
+    /// that their symbols make, and no build ids. The table is of this boot where it is made of `/proc/kallsyms`, and of none
+    /// where it is made of a copy.
     ///
     /// # Errors
     ///
     /// That `/proc/kallsyms` cannot be read, is malformed, lists nothing, or hides every address, and why.
     pub fn load_from(sources: Sources) -> Result<Self, LoadError> {
-        let boot = boot_id();
+        // Of a copy nobody knows when it was made.
+        let boot = if sources.is_running_kernel() { boot_id() } else { BootId::default() };
         let kernel_build_id = sources.notes.as_deref().and_then(|notes| sysfs::kernel_build_id(notes).ok()?);
         let table = sources.read_whole(Inputs {
             encoder: &Encoder::new(),

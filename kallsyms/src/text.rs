@@ -112,10 +112,11 @@ fn place(line: &[u8], digits: Range<usize>) -> Option<Range<usize>> {
     let in_word = match before {
         // Behind `+` it is an offset.
         [.., b'+'] => true,
-        [.., byte, b'.'] | [.., byte] if is_word(*byte) => true,
+        [.., byte, b'.'] | [.., byte] if is_word(*byte) => !ends_with_color(before),
         _ => false,
     };
-    if in_word || matches!(behind, [b'.', byte, ..] if is_word(*byte)) {
+    // With an offset behind it, it is the start of something, not a place in it.
+    if in_word || matches!(behind, [b'.', byte, ..] if is_word(*byte)) || behind.starts_with(b"+0x") {
         return None;
     }
     let mut place = start..digits.end;
@@ -129,6 +130,14 @@ fn place(line: &[u8], digits: Range<usize>) -> Option<Range<usize>> {
         _ => {}
     }
     (!begins_with_symbol(&line[place.end..])).then_some(place)
+}
+
+/// Does `text` end with what colors a terminal, `\x1b[1;31m`?
+fn ends_with_color(text: &[u8]) -> bool {
+    const LONGEST: usize = 24;
+    let Some(text) = text.strip_suffix(b"m") else { return false };
+    let numbers = text.iter().rev().take(LONGEST).take_while(|byte| byte.is_ascii_digit() || **byte == b';').count();
+    text[..text.len() - numbers].ends_with(b"\x1b[")
 }
 
 /// Does `text` end with what `%pS` ends with, `+0x1f/0x60`, as far as can be seen from the size?
@@ -190,6 +199,19 @@ mod tests {
     #[track_caller]
     fn stays(line: &str) {
         becomes(line, line);
+    }
+
+    #[test]
+    fn colors_are_no_part_of_a_word() {
+        becomes("<\u{1b}[1mffffffff81234567\u{1b}[0m>", "<\u{1b}[1mdo_sys_open+0x1f\u{1b}[0m>");
+        becomes("\u{1b}[38;5;9mffffffff81234567", "\u{1b}[38;5;9mdo_sys_open+0x1f");
+        stays("[1mffffffff81234567");
+        stays("\u{1b}[mxmffffffff81234567");
+    }
+
+    #[test]
+    fn what_has_an_offset_behind_it_stays() {
+        stays("ffffffff81234567+0x1f");
     }
 
     #[test]

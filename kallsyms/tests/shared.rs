@@ -43,7 +43,7 @@ fn follow(attached: &Attached, first: u64, last: u64) -> u64 {
 #[ignore = "a process of the tests below"]
 fn reader() {
     let Some((path, numbers)) = part() else { return };
-    let attached = Attached::open(&path).unwrap();
+    let attached = Attached::open_of_any_boot(&path).unwrap();
     say(0);
     say(follow(&attached, numbers[0], numbers[1]));
 }
@@ -57,7 +57,7 @@ fn readers_follow_ten_thousand_tables_and_never_see_parts_of_two() {
     for reader in &mut readers {
         assert_eq!(reader.hear(), Some(0), "attached");
     }
-    let attached = Attached::open(&path).unwrap();
+    let attached = Attached::open_of_any_boot(&path).unwrap();
     scope(|scope| {
         let threads = [(); 2].map(|()| scope.spawn(|| follow(&attached, first, LAST)));
         for number in 1..=LAST {
@@ -105,7 +105,7 @@ fn publishers_at_once_take_turns() {
     let mut generations: Vec<u64> = scope(|scope| {
         let reader = scope.spawn(|| {
             let attached = loop {
-                match Attached::open(&path) {
+                match Attached::open_of_any_boot(&path) {
                     Err(AttachError::NotFound { .. }) if !done.load(Relaxed) => sleep(Duration::from_micros(200)),
                     attached => break attached.unwrap(),
                 }
@@ -130,7 +130,7 @@ fn publishers_at_once_take_turns() {
     generations.sort();
     assert_eq!(generations.len() as u64, 3 * EACH);
     assert!(generations.is_sorted_by(|a, b| a + 1 == *b), "a generation came twice, or was left out");
-    assert_eq!(Attached::open(&path).unwrap().snapshot().generation(), *generations.last().unwrap());
+    assert_eq!(Attached::open_of_any_boot(&path).unwrap().snapshot().generation(), *generations.last().unwrap());
     assert_eq!(names(folder.path()), ["kallsyms", "kallsyms.lock"]);
 }
 
@@ -151,7 +151,7 @@ fn a_table_that_was_removed_by_hand_is_missed_and_the_next_one_is_newer() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kallsyms");
     let first = publish_number(&path, 1).unwrap();
-    let attached = Attached::open(&path).unwrap();
+    let attached = Attached::open_of_any_boot(&path).unwrap();
     assert!(!attached.is_stale());
     fs::remove_file(&path).unwrap();
     assert!(wait_for(&attached, |looked| matches!(looked, Err(AttachError::NotFound { .. }))));
@@ -172,7 +172,7 @@ fn an_older_table_put_in_place_by_hand_is_refused() {
     let kept = folder.path().join("kept");
     fs::copy(&path, &kept).unwrap();
     publish_number(&path, 2).unwrap();
-    let attached = Attached::open(&path).unwrap();
+    let attached = Attached::open_of_any_boot(&path).unwrap();
     fs::rename(&kept, &path).unwrap();
     assert!(wait_for(&attached, |looked| matches!(looked, Err(AttachError::Backwards { .. }))));
     assert!(attached.is_stale());
@@ -185,7 +185,7 @@ fn snapshots_outlive_the_reader_they_came_from() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kallsyms");
     publish_number(&path, 1).unwrap();
-    let attached = Attached::open(&path).unwrap();
+    let attached = Attached::open_of_any_boot(&path).unwrap();
     let old = attached.snapshot();
     publish_number(&path, 2).unwrap();
     assert!(attached.refresh().unwrap());

@@ -21,7 +21,7 @@ fn publishes_without_end() {
 
 /// Refreshes until the reader has what is at the path.
 fn catch_up(attached: &Attached, path: &Path) {
-    let there = Attached::open(path).unwrap().snapshot();
+    let there = Attached::open_of_any_boot(path).unwrap().snapshot();
     let begun = Instant::now();
     while attached.snapshot().generation() != there.generation() {
         // Well before it would look at the path without a word from a publisher.
@@ -38,7 +38,7 @@ fn publishers_killed_at_any_time_are_followed_by_others() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kallsyms");
     let mut last = publish_number(&path, 0).unwrap();
-    let attached = Attached::open(&path).unwrap();
+    let attached = Attached::open_of_any_boot(&path).unwrap();
     let mut unfinished = 0;
     for death in 1..=DEATHS {
         let mut publisher = Player::start("publishes_without_end", &path, &[death]);
@@ -101,7 +101,7 @@ fn a_publisher_killed_before_or_after_any_system_call_leaves_a_table() {
         'deaths: loop {
             let attached = exists.then(|| {
                 publish_number(&path, 1).unwrap();
-                Attached::open(&path).unwrap()
+                Attached::open_of_any_boot(&path).unwrap()
             });
             if !exists {
                 let _ = fs::remove_file(&path);
@@ -117,7 +117,7 @@ fn a_publisher_killed_before_or_after_any_system_call_leaves_a_table() {
                 while stops(thread) {}
             }
             publisher.kill();
-            let there = match Attached::open(&path) {
+            let there = match Attached::open_of_any_boot(&path) {
                 Ok(there) => Some(number(&there.snapshot())),
                 Err(_) if !exists => {
                     assert!(!path.exists());

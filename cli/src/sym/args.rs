@@ -39,9 +39,9 @@ pub struct SymArgs {
     /// Go on, and make a new one whenever a module comes or goes, until interrupted
     #[arg(long, requires = "publish")]
     pub follow: bool,
-    /// Permission bits of the shared table, octal: who reads it sees the kernel's addresses
-    #[arg(long, requires = "publish", default_value = "0600", value_parser = parse_mode)]
-    pub mode: u32,
+    /// Permission bits of the shared table, octal: who reads it sees the kernel's addresses [default: 0600]
+    #[arg(long, requires = "publish", value_name = "MODE", value_parser = parse_mode)]
+    pub mode: Option<u32>,
     /// The group of the shared table, a name or a number
     #[arg(long, requires = "publish")]
     pub group: Option<String>,

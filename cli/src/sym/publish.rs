@@ -24,8 +24,8 @@ pub fn run(args: &SymArgs) -> Result<ExitCode, Failure> {
             default_path()
         }
     };
-    let symbolizer = Arc::new(Symbolizer::load_from(args.symbols.sources().unwrap_or_default())?);
-    let publisher = Publisher { path, options: Options { mode: args.mode, group } };
+    let symbolizer = Arc::new(Symbolizer::load_from(args.symbols.sources()?.unwrap_or_default())?);
+    let publisher = Publisher { path, options: Options { mode: args.mode.unwrap_or(0o600), group } };
     if !args.follow {
         publisher.publish(&symbolizer.snapshot())?;
         return Ok(ExitCode::SUCCESS);
@@ -64,7 +64,11 @@ impl Publisher {
             complaints.say("modules", state.scan_error);
             complaints.say("symbols", state.read_error);
             let table = symbolizer.snapshot();
-            if table.generation() != published {
+            let removed = matches!(self.path.try_exists(), Ok(false));
+            if removed {
+                say(format_args!("{}: it was removed, and is published again", self.path.display()));
+            }
+            if removed || table.generation() != published {
                 let failed = self.publish(&table).err().map(|failure| failure.to_string());
                 if failed.is_none() {
                     published = table.generation();

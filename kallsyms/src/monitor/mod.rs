@@ -1,5 +1,5 @@
-//! Keeps a [`Symbolizer`] up to date while modules come and go: one thread hears of them and takes over where they lie, the
-//! other one reads their symbols.
+//! Keeps a [`Symbolizer`] up to date while modules come and go: one thread hears of them and takes over where they lie, another
+//! one reads their symbols, a third one follows BPF programs.
 
 #![forbid(unsafe_code)]
 

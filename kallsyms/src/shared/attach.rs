@@ -50,7 +50,8 @@ impl Attached {
     /// and looking at what is no longer there ends the process with SIGBUS.
     ///
     /// # Errors
-    /// [`AttachError`], also when the table is of another boot: after each, addresses mean something else.
+    /// [`AttachError`], also when the table is of another boot, as after each addresses mean something else, or of none, as one
+    /// that was made of a copy.
     pub fn open(path: &Path) -> Result<Self, AttachError> {
         Self::new(path, false)
     }
@@ -158,6 +159,9 @@ impl Attachment {
             let here = boot_id();
             if here == BootId::default() {
                 return Err(AttachError::NoBootId { path: path() });
+            }
+            if boot(table.as_ref()) == Some(BootId::default()) {
+                return Err(AttachError::NoBoot { path: path() });
             }
             if boot(table.as_ref()) != Some(here) {
                 return Err(AttachError::OtherBoot { path: path() });

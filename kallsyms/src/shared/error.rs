@@ -100,6 +100,12 @@ pub enum AttachError {
     #[error("{path}: was published before this host last started, or on another host; publish it anew")]
     #[allow(missing_docs)]
     OtherBoot { path: PathBuf },
+    /// It was made of a copy of a kernel's symbols, and nobody knows of which boot.
+    #[error("{path}: made of a copy, it need not be of this boot")]
+    NoBoot {
+        /// The table.
+        path: PathBuf,
+    },
     /// The kernel does not say which boot this is, so the table cannot be told from one of another boot.
     #[error("{path}: cannot tell whether it is of this boot: no id in /proc/sys/kernel/random/boot_id")]
     #[allow(missing_docs)]

@@ -25,7 +25,7 @@ const BASE: u64 = 0xffff_ffff_8100_0000;
 static TABLES: LazyLock<Vec<Snapshot>> = LazyLock::new(|| {
     let made = env::var_os(TABLES_AT).map(PathBuf::from);
     let table = |number| match &made {
-        Some(folder) => Attached::open(&folder.join(number_name(number))).unwrap().snapshot(),
+        Some(folder) => Attached::open_of_any_boot(&folder.join(number_name(number))).unwrap().snapshot(),
         None => make(number),
     };
     (0..KINDS).map(table).collect()
@@ -69,7 +69,7 @@ pub fn publish_number(path: &Path, number: u64) -> Result<u64, PublishError> {
 }
 
 pub fn attached_number(path: &Path) -> u64 {
-    number(&Attached::open(path).unwrap().snapshot())
+    number(&Attached::open_of_any_boot(path).unwrap().snapshot())
 }
 
 /// What is in a folder.
