@@ -189,7 +189,7 @@ impl Machine {
         }
         for (name, inode) in &inodes {
             if self.inodes.get(name) != Some(inode) && stage.sys_module().join(name).exists() {
-                copy(&stage.sys_module().join(name), &self.modules().join(name));
+                captured::copy(&stage.sys_module().join(name), &self.modules().join(name));
             }
         }
         self.inodes = inodes;
@@ -200,18 +200,6 @@ impl Machine {
         let sources =
             Sources { kallsyms: self.folder.path().join("kallsyms"), modules: Some(self.modules()), notes: None };
         Symbolizer::load_from(sources).unwrap()
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
     }
 }
 

@@ -19,18 +19,6 @@ use tempfile::TempDir;
 /// Long enough for any machine that is not stuck.
 const LONG: Duration = Duration::from_secs(60);
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (entry, to) = entry.map(|entry| (entry.path(), to.join(entry.file_name()))).unwrap();
-        if entry.is_dir() {
-            copy(&entry, &to);
-        } else {
-            fs::copy(&entry, &to).unwrap();
-        }
-    }
-}
-
 /// A kernel whose modules come and go as those of a captured one did.
 struct Host {
     dir: TempDir,
@@ -88,7 +76,7 @@ impl Host {
             let dir = new.sys_module().join(&name);
             if old_inodes.get(&name) != Some(&inode) && dir.join("sections").exists() {
                 let spare = self.dir.path().join("spare");
-                copy(&dir, &spare);
+                captured::copy(&dir, &spare);
                 fs::rename(spare, self.modules().join(&name)).unwrap();
                 uevents.push(format!("add@/module/{name}"));
             }
@@ -412,7 +400,7 @@ fn a_module_that_kallsyms_does_not_list_is_not_looked_for_again_and_again() {
     let monitor = Monitor::start(host.symbolizer(), options).unwrap();
     until(&monitor, "parked", |state| state.parked);
     let dummy = captured::kernel("6.12").stage(2).sys_module().join("dummy");
-    copy(&dummy, &host.dir.path().join("dummy"));
+    captured::copy(&dummy, &host.dir.path().join("dummy"));
     fs::rename(host.dir.path().join("dummy"), host.modules().join("dummy")).unwrap();
     // Measured, parked, looked for, parked again.
     let state = until(&monitor, "looked for", |state| state.full_reads == 4 && state.parked);

@@ -16,23 +16,11 @@ use tempfile::{TempDir, tempdir};
 
 use as_nobody::as_nobody;
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (entry, to) = entry.map(|entry| (entry.path(), to.join(entry.file_name()))).unwrap();
-        if entry.is_dir() {
-            copy(&entry, &to);
-        } else {
-            fs::copy(&entry, &to).unwrap();
-        }
-    }
-}
-
 /// A tree with `loop` and `dummy` in it, as 6.12 has them in stage 2.
 fn two_modules() -> TempDir {
     let root = tempdir().unwrap();
     for name in ["loop", "dummy"] {
-        copy(&captured::kernel("6.12").stage(2).sys_module().join(name), &root.path().join(name));
+        captured::copy(&captured::kernel("6.12").stage(2).sys_module().join(name), &root.path().join(name));
     }
     root
 }
@@ -125,7 +113,7 @@ fn another_time_of_change_is_no_other_module_but_another_directory_is() {
     assert_ne!(dir.metadata().unwrap().modified().unwrap(), changed);
     assert_eq!(read(), before);
 
-    copy(&root.path().join("loop"), &root.path().join("other"));
+    captured::copy(&root.path().join("loop"), &root.path().join("other"));
     fs::remove_dir_all(root.path().join("loop")).unwrap();
     fs::rename(root.path().join("other"), root.path().join("loop")).unwrap();
     let after = read();
@@ -293,7 +281,7 @@ fn endless_files_links_and_pipes_are_neither_followed_nor_waited_for() {
     fs::remove_file(&dummy).unwrap();
     symlink(root.path().join("loop/sections/.text"), &dummy).unwrap();
     symlink(root.path().join("loop"), root.path().join("linked")).unwrap();
-    copy(&captured::kernel("6.12").stage(2).sys_module().join("loop"), &root.path().join("pipe"));
+    captured::copy(&captured::kernel("6.12").stage(2).sys_module().join("loop"), &root.path().join("pipe"));
     let pipe = root.path().join("pipe/initstate");
     fs::remove_file(&pipe).unwrap();
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
