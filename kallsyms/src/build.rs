@@ -16,8 +16,8 @@ use crate::parse::{Broken, Lines};
 use crate::sysfs::{ModuleFacts, State};
 use crate::table::{self, BootId, Part, Table};
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::ops::Range;
 
@@ -208,8 +208,8 @@ impl<'i> Drafts<'i> {
     fn read_modules(&mut self, lines: &mut Lines<impl Read>, all: bool) -> Result<(), Failure> {
         let facts: HashMap<&[u8], &'i ModuleFacts> =
             self.inputs.modules.unwrap_or_default().iter().map(|facts| (facts.name.as_bytes(), facts)).collect();
-        // Whether a module has been met in the lines, and so is a draft already.
-        let mut seen: HashMap<Vec<u8>, ()> = HashMap::new();
+        // The modules that have been met in the lines.
+        let mut seen: HashSet<Vec<u8>> = HashSet::new();
         let mut gathered = Unordered::default();
         let mut current: Vec<u8> = Vec::new();
         let mut taken = false;
@@ -237,7 +237,7 @@ impl<'i> Drafts<'i> {
         if listed > 0 && !self.nonzero {
             return Err(Failure::Hidden);
         }
-        let mut rest: Vec<_> = facts.into_values().filter(|facts| !seen.contains_key(facts.name.as_bytes())).collect();
+        let mut rest: Vec<_> = facts.into_values().filter(|facts| !seen.contains(facts.name.as_bytes())).collect();
         rest.sort_by(|one, other| one.name.cmp(&other.name));
         for facts in rest {
             self.add_unread(facts, all)?;
@@ -250,7 +250,7 @@ impl<'i> Drafts<'i> {
             rest.append(&mut self.more);
             rest.retain(|part| !known || part.ino == 0);
             rest.sort_by_key(|part| part.name);
-            self.drafts.extend(rest.into_iter().filter(|part| !seen.contains_key(part.name)).map(Draft::from));
+            self.drafts.extend(rest.into_iter().filter(|part| !seen.contains(part.name)).map(Draft::from));
         }
         Ok(())
     }
@@ -260,9 +260,9 @@ impl<'i> Drafts<'i> {
         &mut self,
         name: &[u8],
         facts: &HashMap<&[u8], &'i ModuleFacts>,
-        seen: &mut HashMap<Vec<u8>, ()>,
+        seen: &mut HashSet<Vec<u8>>,
     ) -> Result<bool, Failure> {
-        if name.is_empty() || name == KERNEL.as_bytes() || seen.contains_key(name) {
+        if name.is_empty() || name == KERNEL.as_bytes() || seen.contains(name) {
             return Ok(false);
         }
         if name == PROGRAMS.as_bytes() && self.inputs.programs.is_some() {
@@ -271,7 +271,7 @@ impl<'i> Drafts<'i> {
         if seen.len() >= MODULES_MAX {
             return Err(Failure::Modules);
         }
-        seen.insert(name.to_vec(), ());
+        seen.insert(name.to_vec());
         let unchanged = facts.get(name).and_then(|facts| self.unchanged(facts)).filter(|part| !part.block.is_empty());
         Ok(unchanged.map(|part| self.drafts.push(Draft::from(part))).is_none())
     }

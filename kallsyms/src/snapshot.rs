@@ -87,7 +87,7 @@ impl Snapshot {
 
     /// Whether `table` says the same, but for its generation.
     pub(crate) fn is_same(&self, table: &[u8]) -> bool {
-        table.len() == self.size() && table::checksum(table) == table::checksum(self.bytes())
+        table.len() == self.size() && table::stored_checksum(table) == table::stored_checksum(self.bytes())
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

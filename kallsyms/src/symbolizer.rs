@@ -20,7 +20,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How often a table is read anew because modules came and went; a monitor sees to what is wrong then.
+/// How often the lines are read before it is an error that modules come and go meanwhile.
 const TRIES: u32 = 20;
 
 const KALLSYMS: &str = "/proc/kallsyms";
@@ -203,8 +203,13 @@ impl Sources {
             let inputs = Inputs { modules: modules.as_deref(), ..inputs };
             let table = self.explained(build::whole(self.open()?, inputs))?;
             tries += 1;
-            if before == list() || tries == TRIES {
+            if before == list() {
                 return Ok(table);
+            }
+            if tries == TRIES {
+                // Lines may have been left out or have come twice.
+                let error = std::io::Error::other("modules came or went during each of 20 readings; try again later");
+                return Err(LoadError::Read { path: self.kallsyms.clone(), error });
             }
         }
     }

@@ -220,6 +220,11 @@ pub(crate) fn generation(table: &[u8]) -> Option<u64> {
     u64_at(table, GENERATION)
 }
 
+/// The checksum in a table's header, of all but the generations.
+pub(crate) fn stored_checksum(table: &[u8]) -> Option<u64> {
+    u64_at(table, CHECKSUM)
+}
+
 /// The boot in a table's header.
 pub(crate) fn boot(table: &[u8]) -> Option<BootId> {
     table.get(40..56)?.first_chunk().copied()

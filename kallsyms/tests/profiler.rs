@@ -2,6 +2,7 @@
 
 use lapwing_kallsyms::{Function, Hidden, LoadError, Reason, Snapshot, Sources, Symbolizer, parse};
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 
 fn table(text: &str) -> Snapshot {
@@ -210,6 +211,32 @@ fn a_failed_reload_keeps_the_table() {
     std::fs::remove_file(machine.path("kallsyms")).unwrap();
     assert!(matches!(symbolizer.reload(), Err(LoadError::Read { .. })));
     assert_eq!(symbolizer.generation(), 1);
+}
+
+/// Its list of modules is another one after each reading.
+#[test]
+fn modules_that_never_stop_coming_are_an_error() {
+    let machine = Machine::new();
+    let pipe = machine.path("kallsyms");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    let list = machine.path("modules");
+    std::fs::write(&list, "").unwrap();
+    // Ends with this process: it waits for a reader that does not come.
+    std::thread::spawn(move || {
+        for number in 0.. {
+            let mut lines = std::fs::File::options().write(true).open(&pipe).unwrap();
+            std::fs::write(&list, format!("m{number} 4096 0 - Live 0xffffffffc0000000\n")).unwrap();
+            lines.write_all(format!("{KERNEL}ffffffffc0000000 t f\t[m{number}]\n").as_bytes()).unwrap();
+            drop(lines);
+            // Else the next lines could follow these before their end was seen.
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    });
+    let sources = Sources { kallsyms: machine.path("kallsyms"), modules: None, notes: None };
+    match Symbolizer::load_from(sources) {
+        Err(error @ LoadError::Read { .. }) => assert!(error.to_string().contains("modules came or went"), "{error}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
