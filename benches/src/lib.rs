@@ -1,4 +1,9 @@
-//! What the benches share: a ring of their own in memory, and the two things that no append can do without.
+//! What the benches share: a ring of their own in memory, the two things that no append can do without, and how far apart two
+//! processors are.
+
+pub mod cores;
+pub mod median;
+pub mod probe;
 
 use lapwing_ring::{Create, Level, Log, Writer};
 use std::fs::File;

@@ -1,0 +1,30 @@
+//! Who races.
+
+mod floor;
+mod lapwing;
+mod pipe;
+
+use crate::peer::Entry;
+
+/// Everybody, in the order of the tables.
+pub fn all() -> Vec<Entry> {
+    let mut all = vec![
+        Entry::of::<floor::Copy>(),
+        Entry::of::<floor::Exchange>(),
+        Entry::of::<floor::Both>(),
+        Entry::of::<lapwing::Lapwing>(),
+        Entry::of::<pipe::Pipe>(),
+    ];
+    all.extend(from_the_registry());
+    all
+}
+
+#[cfg(not(feature = "peers"))]
+fn from_the_registry() -> Vec<Entry> {
+    ["iceoryx2", "ArrayQueue", "disruptor", "rtrb"].map(Entry::left_out).into()
+}
+
+#[cfg(feature = "peers")]
+fn from_the_registry() -> Vec<Entry> {
+    vec![]
+}
