@@ -5,6 +5,8 @@
 //! to the other at the time. Peers from the crate registry are there with `--features peers`; what this machine lacks is
 //! named. The processes are this program again, `race child ..`, and report through a ring.
 
+#[cfg(test)]
+mod carries;
 mod child;
 mod clock;
 mod json;

@@ -6,6 +6,7 @@ use std::any::Any;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Bytes of a record.
 pub const LEN: usize = 100;
@@ -52,6 +53,11 @@ pub trait Peer {
     /// A writer; it is used in the thread that asked for it. `meta`: each record with its time, process, thread and level, if
     /// that can be left out.
     fn writer(channel: &Self::Channel, meta: bool) -> Result<Self::Writer<'_>>;
+
+    /// A writer of a channel that nobody reads: what it appends it takes away itself, in [`Write::settle`].
+    fn alone(channel: &Self::Channel, meta: bool) -> Result<Self::Writer<'_>> {
+        Self::writer(channel, meta)
+    }
 
     /// The reader, which gets what is appended from now on.
     fn reader(channel: &Self::Channel) -> Result<Self::Reader<'_>>;
@@ -171,6 +177,9 @@ pub struct Entry {
     set_up: fn(&Path) -> Result<Box<dyn Any>>,
     pub create: fn(&Path) -> Result<()>,
     pub work: fn(&mut Work) -> Result<()>,
+    /// Fails where a record does not come as it was appended.
+    #[cfg(test)]
+    pub carries: fn(&Path) -> Result<()>,
 }
 
 impl Entry {
@@ -185,6 +194,8 @@ impl Entry {
             set_up: P::set_up,
             create: P::create,
             work: crate::roles::work::<P>,
+            #[cfg(test)]
+            carries: crate::carries::carries::<P>,
         }
     }
 
@@ -201,6 +212,8 @@ impl Entry {
             set_up: |_| unreachable!("it is missing"),
             create: |_| unreachable!("it is missing"),
             work: |_| unreachable!("it is missing"),
+            #[cfg(test)]
+            carries: |_| unreachable!("it is missing"),
         }
     }
 
@@ -221,14 +234,18 @@ impl Entry {
 /// Records that two writers can append in a run without a reader.
 pub const MANY: usize = 200_000;
 
+/// What the names of the races' folders begin with.
+pub const PLACE: &str = "lapwing-race-";
+
 /// A folder in memory for the race's files, removed at the end.
 pub struct Place(PathBuf);
 
 impl Place {
     pub fn new() -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let base = Path::new("/dev/shm");
         let base = if base.is_dir() { base.into() } else { std::env::temp_dir() };
-        let folder = base.join(format!("lapwing-race-{}", std::process::id()));
+        let folder = base.join(format!("{PLACE}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
         std::fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         Ok(Self(folder))
     }

@@ -118,9 +118,11 @@ fn writer<P: Peer>(
     if let Some(cpu) = cpu {
         pin(cpu);
     }
-    let mut writer = P::writer(channel, measure != Measure::Append)?;
+    let is_read = is_read::<P>(measure);
+    let open = if is_read { P::writer } else { P::alone };
+    let mut writer = open(channel, measure != Measure::Append)?;
     // Nobody has to settle what somebody reads.
-    let holds = P::HOLDS.filter(|_| !is_read::<P>(measure));
+    let holds = P::HOLDS.filter(|_| !is_read);
     warm(&mut writer, holds);
     Ok(match measure {
         Measure::Append | Measure::AppendMeta => {
