@@ -1,8 +1,11 @@
 //! Who races.
 
+mod datagram;
+mod file;
 mod floor;
 mod lapwing;
 mod pipe;
+mod syslog;
 
 use crate::peer::Entry;
 
@@ -14,6 +17,9 @@ pub fn all() -> Vec<Entry> {
         Entry::of::<floor::Both>(),
         Entry::of::<lapwing::Lapwing>(),
         Entry::of::<pipe::Pipe>(),
+        Entry::of::<datagram::Datagram>(),
+        Entry::of::<syslog::Syslog>(),
+        Entry::of::<file::Appended>(),
     ];
     all.extend(from_the_registry());
     all
