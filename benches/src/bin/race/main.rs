@@ -12,6 +12,7 @@ mod clock;
 mod json;
 mod peer;
 mod peers;
+mod plot;
 mod report;
 mod results;
 mod roles;
@@ -49,6 +50,9 @@ struct Arguments {
     /// Write the medians to FILE
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Draw the medians into this folder, an SVG file for each thing that is measured
+    #[arg(long, value_name = "DIR")]
+    plot: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
@@ -97,6 +101,9 @@ fn main() -> Result<()> {
     print!("{}", table::Table(&results));
     if let Some(path) = &arguments.json {
         std::fs::write(path, json::text(&results)).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if let Some(folder) = &arguments.plot {
+        plot::write(&results, folder)?;
     }
     match results.failed().len() {
         0 => Ok(()),

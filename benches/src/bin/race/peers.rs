@@ -8,6 +8,7 @@ mod pipe;
 mod syslog;
 
 use crate::peer::Entry;
+pub use floor::OVERLAPPED;
 
 /// Everybody, in the order of the tables.
 pub fn all() -> Vec<Entry> {

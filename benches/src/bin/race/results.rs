@@ -145,6 +145,12 @@ impl Results {
         median(&self.runs.iter().flat_map(|run| run.probes.iter().copied()).collect::<Vec<_>>())
     }
 
+    /// The median probe of the runs in one class, nanoseconds.
+    pub fn probe_in(&self, class: Class) -> Option<f64> {
+        let runs = self.runs.iter().filter(|run| Class::of(&run.probes) == class);
+        median(&runs.flat_map(|run| run.probes.iter().copied()).collect::<Vec<_>>())
+    }
+
     /// What was measured, in order.
     pub fn measures(&self) -> Vec<Measure> {
         let mut measures: Vec<_> = self.runs.iter().map(|run| run.measure).collect();

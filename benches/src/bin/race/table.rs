@@ -6,7 +6,7 @@ use lapwing_benches::probe::Class;
 use std::fmt;
 
 /// The ring's name: the others' ratios are to it where no floor is.
-const OURS: &str = "lapwing";
+pub const OURS: &str = "lapwing";
 
 pub struct Table<'a>(pub &'a Results);
 
@@ -90,7 +90,7 @@ impl Table<'_> {
     }
 }
 
-fn title(measure: Measure) -> String {
+pub fn title(measure: Measure) -> String {
     match measure {
         Measure::Append => "append, one writer".into(),
         Measure::AppendMeta => "append with time, process, thread and level".into(),
@@ -109,7 +109,7 @@ fn unit(measure: Measure) -> &'static str {
     }
 }
 
-fn figure(measure: Measure, value: f64) -> String {
+pub fn figure(measure: Measure, value: f64) -> String {
     match measure {
         Measure::Append | Measure::AppendMeta => format!("{value:.1}"),
         Measure::Writers(_) | Measure::Deliver => format!("{:.2}", value / 1e6),

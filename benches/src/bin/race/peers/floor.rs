@@ -12,8 +12,11 @@ pub struct Exchange;
 /// One after the other, where the processor overlaps them.
 pub struct Both;
 
+/// The name of [`Both`].
+pub const OVERLAPPED: &str = "both in one loop";
+
 macro_rules! part {
-    ($part:ident, $name:literal, $about:literal) => {
+    ($part:ident, $name:expr, $about:literal) => {
         impl Peer for $part {
             const NAME: &'static str = $name;
             const ABOUT: &'static str = $about;
@@ -43,7 +46,7 @@ macro_rules! part {
 
 part!(Copy, "memcpy", "100 bytes into a buffer of 16 MiB");
 part!(Exchange, "compare-exchange", "of a word that nobody else uses");
-part!(Both, "both in one loop", "where the processor overlaps them");
+part!(Both, OVERLAPPED, "where the processor overlaps them");
 
 /// What the parts are done with.
 pub struct Parts<P> {
