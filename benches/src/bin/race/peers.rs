@@ -1,10 +1,18 @@
 //! Who races.
 
+#[cfg(feature = "peers")]
+mod array_queue;
 mod datagram;
+#[cfg(feature = "peers")]
+mod disruptor;
 mod file;
 mod floor;
+#[cfg(feature = "peers")]
+mod iceoryx2;
 mod lapwing;
 mod pipe;
+#[cfg(feature = "peers")]
+mod rtrb;
 mod syslog;
 
 use crate::peer::Entry;
@@ -28,10 +36,16 @@ pub fn all() -> Vec<Entry> {
 
 #[cfg(not(feature = "peers"))]
 fn from_the_registry() -> Vec<Entry> {
-    ["iceoryx2", "ArrayQueue", "disruptor", "rtrb"].map(Entry::left_out).into()
+    ["iceoryx2", "iceoryx2, kept", "ArrayQueue", "disruptor", "rtrb"].map(Entry::left_out).into()
 }
 
 #[cfg(feature = "peers")]
 fn from_the_registry() -> Vec<Entry> {
-    vec![]
+    vec![
+        Entry::of::<iceoryx2::Iceoryx2>(),
+        Entry::of::<iceoryx2::Kept>(),
+        Entry::of::<array_queue::ArrayQueue>(),
+        Entry::of::<disruptor::Disruptor>(),
+        Entry::of::<rtrb::Rtrb>(),
+    ]
 }
