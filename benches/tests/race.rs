@@ -14,12 +14,20 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn the_ring_races_with_a_pipe() {
     let json = std::env::temp_dir().join(format!("lapwing-race-test-{}.json", std::process::id()));
+    let plot = std::env::temp_dir().join(format!("lapwing-race-test-{}", std::process::id()));
     let names = ["--only", "lapwing", "--only", "pipe", "--only", "floor"];
-    let output = race(&[&names[..], &["--rounds", "1", "--json", json.to_str().unwrap()]].concat());
+    let output = race(
+        &[&names[..], &["--rounds", "1", "--json", json.to_str().unwrap(), "--plot", plot.to_str().unwrap()]].concat(),
+    );
     let stdout = text(&output.stdout);
     assert!(output.status.success(), "{stdout}{}", text(&output.stderr));
     let whole: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     std::fs::remove_file(&json).unwrap();
+    let chart = std::fs::read_to_string(plot.join("append.svg")).unwrap();
+    std::fs::remove_dir_all(&plot).unwrap();
+    for shown in ["lapwing", "pipe", "floor"] {
+        assert!(chart.contains(shown), "no {shown} in {chart}");
+    }
     let result = |name: &str| {
         let results = whole["results"].as_array().unwrap();
         results.iter().find(|result| result["name"] == name).unwrap_or_else(|| panic!("no {name} in {whole}"))

@@ -68,7 +68,7 @@ fn bars(results: &Results, measure: Measure, machine: &str) -> Option<Bars> {
     let floor = results.floor().filter(|_| matches!(measure, Measure::Append | Measure::AppendMeta));
     let unit = unit(measure);
     (!rows.is_empty()).then(|| Bars {
-        title: title(measure),
+        title: capital(&title(measure)),
         unit,
         is_less_better,
         rows,
@@ -102,14 +102,13 @@ fn scaling(results: &Results, machine: &str) -> Option<Lines> {
     (!lines.is_empty()).then(|| Lines { title, unit: unit(many), lines, caption: sentences(&caption) })
 }
 
-/// The class that most medians are in, of those with enough runs; what one processor does has but one.
+/// The class that most medians are in, of those with enough runs, before all those that the ring is in; what one
+/// processor does has but one.
 fn class_of(results: &Results, measures: &[Measure]) -> Option<Class> {
-    let medians = |class| {
-        let names = results.abouts().iter().map(|&(name, _)| name);
-        names.map(|name| measures.iter().filter(|&&of| seen(results, name, of, class).is_some()).count()).sum::<usize>()
-    };
-    let classes = [Class::Far, Class::Between, Class::Near].map(|class| (medians(class), class));
-    classes.into_iter().max_by_key(|&(count, _)| count).filter(|&(count, _)| count > 0).map(|(_, class)| class)
+    let of = |name, class| measures.iter().filter(|&&of| seen(results, name, of, class).is_some()).count();
+    let all = |class| results.abouts().iter().map(|&(name, _)| of(name, class)).sum::<usize>();
+    let classes = [Class::Far, Class::Between, Class::Near].into_iter().filter(|&class| all(class) > 0);
+    classes.max_by_key(|&class| (of(OURS, class), all(class)))
 }
 
 fn seen(results: &Results, name: &str, measure: Measure, class: Class) -> Option<Median> {
@@ -158,9 +157,15 @@ fn machine() -> String {
     let info = read("/proc/cpuinfo");
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, model)| model);
     let processors = lapwing_benches::cores::allowed().len();
-    let kernel = read("/proc/sys/kernel/osrelease");
+    let release = read("/proc/sys/kernel/osrelease");
+    let kernel = release.split(|c: char| c != '.' && !c.is_ascii_digit()).next().unwrap_or_default();
     let s = if processors == 1 { "" } else { "s" };
-    format!("{}, {processors} processor{s}, Linux {}.", model.unwrap_or(std::env::consts::ARCH).trim(), kernel.trim())
+    format!("{}, {processors} processor{s}, Linux {kernel}.", model.unwrap_or(std::env::consts::ARCH).trim())
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// One after the other, without those that say nothing.

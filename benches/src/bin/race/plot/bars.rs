@@ -3,8 +3,9 @@
 use super::paper::{Anchor, BOLD, GRID, INK, MARGIN, NOTE, OTHERS, OURS, PLAIN, Paper, WIDTH, escaped, width};
 use super::scale::{self, Scale};
 
-/// Where the bars begin, and how they lie, in pixels.
-const TOP: f64 = 88.0;
+/// Where the bars begin, without what stands above the floor, and how they lie, in pixels.
+const TOP: f64 = 72.0;
+const ABOVE: f64 = 18.0;
 const ROW: f64 = 30.0;
 const BAR: f64 = 20.0;
 /// Between a bar and the texts beside it.
@@ -33,19 +34,19 @@ impl Bars {
     pub fn svg(&self) -> String {
         let scale = self.scale();
         let better = if self.is_less_better { "less is better" } else { "more is better" };
-        let steps = if scale.is_log { ", logarithmic scale" } else { "" };
-        let mut paper = Paper::new(&self.title, &format!("{}, {better}{steps}", self.unit));
+        let mut paper = Paper::new(&self.title, &format!("{}, {better}", self.unit));
         let font = |row: &Row| if row.is_ours { BOLD } else { PLAIN };
         let widest = |of: fn(&Row) -> &str| self.rows.iter().map(|row| width(of(row), font(row))).fold(0.0, f64::max);
         let left = MARGIN + widest(|row| row.name) + GAP;
         let right = WIDTH - MARGIN - GAP - widest(|row| &row.figure);
         let x = |value: f64| left + scale.place(value) * (right - left);
-        let bottom = TOP + ROW * self.rows.len() as f64;
+        let top = if self.floor.is_some() { TOP + ABOVE } else { TOP };
+        let mut bottom = top + ROW * self.rows.len() as f64;
         for tick in scale.ticks() {
-            paper.line((x(tick), TOP - 4.0), (x(tick), bottom), GRID, "");
+            paper.line((x(tick), top - 4.0), (x(tick), bottom), GRID, "");
             paper.text(x(tick), bottom + 16.0, Anchor::Middle, NOTE, &scale::text(tick));
         }
-        for (row, y) in self.rows.iter().zip((0..).map(|nth| TOP + ROW * f64::from(nth))) {
+        for (row, y) in self.rows.iter().zip((0..).map(|nth| top + ROW * f64::from(nth))) {
             let base = y + ROW / 2.0 + 4.5;
             let colour = if row.is_ours { OURS } else { OTHERS };
             paper.text(left - GAP, base, Anchor::End, font(row), row.name);
@@ -58,15 +59,22 @@ impl Bars {
             ));
         }
         if let Some(floor) = self.floor {
-            paper.line((x(floor), TOP - 8.0), (x(floor), bottom), INK, "stroke-width=\"1.5\" stroke-dasharray=\"4 3\"");
+            paper.line((x(floor), top - 8.0), (x(floor), bottom), INK, "stroke-width=\"1.5\" stroke-dasharray=\"4 3\"");
             let text = format!("floor {floor:.1}: memcpy + compare-exchange");
-            paper.text(x(floor).max(MARGIN), TOP - 14.0, Anchor::Start, NOTE, &text);
+            let has_room = x(floor) + width(&text, NOTE) < WIDTH - MARGIN;
+            let anchor = if has_room { Anchor::Start } else { Anchor::End };
+            paper.text(x(floor), top - 14.0, anchor, NOTE, &text);
         }
         // Above the floor's line.
-        for (row, y) in self.rows.iter().zip((0..).map(|nth| TOP + ROW * f64::from(nth))) {
+        for (row, y) in self.rows.iter().zip((0..).map(|nth| top + ROW * f64::from(nth))) {
             paper.text(x(row.value) + GAP, y + ROW / 2.0 + 4.5, Anchor::Start, font(row), &row.figure);
         }
-        paper.svg(&self.title, bottom + 16.0, &self.caption)
+        bottom += 16.0;
+        if scale.is_log {
+            bottom += 16.0;
+            paper.text((left + right) / 2.0, bottom, Anchor::Middle, NOTE, "logarithmic scale");
+        }
+        paper.svg(&self.title, bottom, &self.caption)
     }
 
     pub fn scale(&self) -> Scale {

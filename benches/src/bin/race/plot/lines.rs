@@ -53,7 +53,12 @@ impl Lines {
         }
         paper.text((LEFT + right) / 2.0, BOTTOM + 36.0, Anchor::Middle, NOTE, "writers");
         let ends: Vec<_> = self.lines.iter().map(|line| y(line.points[line.points.len() - 1].1)).collect();
-        for (nth, (line, beside)) in self.lines.iter().zip(apart(&ends)).enumerate() {
+        let places = apart(&ends);
+        // What is drawn last is on top.
+        let mut order: Vec<_> = (0..self.lines.len()).collect();
+        order.sort_by_key(|&nth| self.lines[nth].is_ours);
+        for nth in order {
+            let (line, beside) = (&self.lines[nth], places[nth]);
             let colour = if line.is_ours { OURS } else { COLOURS[nth % COLOURS.len()] };
             let dashes = if line.is_ours || nth < COLOURS.len() { "none" } else { "6 3" };
             let thick = if line.is_ours { 3.5 } else { 1.8 };

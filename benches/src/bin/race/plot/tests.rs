@@ -129,6 +129,10 @@ fn the_best_is_on_top() {
     assert_eq!(names(&many), ["lapwing", "pipe"], "those of the class that most were seen in");
     assert!(many.caption.contains("in this class: far") && many.caption.contains("Class near"), "{}", many.caption);
     assert!((many.rows[0].value - 30.0).abs() < 1e-9 && many.rows[0].is_ours);
+    let figures = [("pipe", 2e6, 30.0), ("file", 2e6, 30.0), ("lapwing", 3e7, 170.0)];
+    let ours = bars(&results(Measure::Deliver, &figures, 5), Measure::Deliver, "M.").unwrap();
+    assert_eq!(names(&ours), ["lapwing"], "where the ring is");
+    let figures = [("pipe", 2e6, 30.0), ("lapwing", 3e7, 30.0), ("far", 9e7, 170.0)];
     let few = bars(&results(Measure::Latency, &figures, 5), Measure::Latency, "M.").unwrap();
     assert_eq!(names(&few), ["pipe", "lapwing"]);
     assert!(bars(&results(Measure::Deliver, &figures, 4), Measure::Deliver, "M.").is_none(), "too few runs");
