@@ -36,8 +36,7 @@ impl Peer for Syslog {
 
     fn set_up(folder: &Path) -> Result<Box<dyn Any>> {
         let socket = folder.join(SOCKET);
-        let stale = fs::read_link(LOG).is_ok_and(|to| is_ours(&to) && !to.exists());
-        if stale {
+        if fs::read_link(LOG).is_ok_and(|to| is_stale(&to)) {
             fs::remove_file(LOG)?;
         }
         symlink(&socket, LOG).map_err(|error| match error.kind() {
@@ -76,10 +75,11 @@ fn socket(place: &Path) -> PathBuf {
     place.with_file_name(SOCKET)
 }
 
-/// Whether a race made it, maybe one that was killed.
-fn is_ours(socket: &Path) -> bool {
-    let folder = socket.parent().and_then(Path::file_name);
-    socket.ends_with(SOCKET) && folder.is_some_and(|name| name.as_encoded_bytes().starts_with(PLACE.as_bytes()))
+/// Whether it is the socket of a race that was killed.
+fn is_stale(socket: &Path) -> bool {
+    let folder = socket.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+    let pid = folder.strip_prefix(PLACE).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+    socket.ends_with(SOCKET) && pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
 }
 
 /// [`LOG`] leads to our socket until this is dropped.
