@@ -25,8 +25,10 @@ fn result(results: &Results, name: &str) -> Map<String, Value> {
             result.insert("latency_p90_ns".into(), json!(round(late)));
         }
         if let Some((lost, of)) = median.lost {
-            result.insert("lost".into(), json!(lost));
-            result.insert("sent".into(), json!(of));
+            let word =
+                if measure == Measure::Deliver { String::new() } else { format!("{measure}_").replace('-', "_") };
+            result.insert(format!("{word}lost"), json!(lost));
+            result.insert(format!("{word}sent"), json!(of));
         }
         if measure.is_shared() {
             for (class, median) in results.classes(name, measure) {

@@ -63,10 +63,13 @@ fn main() -> Result<()> {
     let entries = chosen(&arguments.only)?;
     let cpus = cores::allowed();
     let place = Place::new()?;
+    let folder = place.folder().to_owned();
+    let mut team = Team::new(place);
     let mut results = Results::default();
+    // What was set up ends before its folder goes.
     let (mut racing, mut settings) = (Vec::new(), Vec::new());
     for entry in entries {
-        match entry.missing().map_or_else(|| entry.set_up(place.folder()).map_err(|e| e.to_string()), Err) {
+        match entry.missing().map_or_else(|| entry.set_up(&folder).map_err(|e| e.to_string()), Err) {
             Ok(setting) => {
                 settings.push(setting);
                 results.enter(entry.name, entry.about);
@@ -79,7 +82,6 @@ fn main() -> Result<()> {
     if cpus.len() < 2 {
         results.note("one processor: nothing was measured that needs two");
     }
-    let mut team = Team::new(place);
     let most = if (arguments.rounds as usize) < results::FEWEST { 1 } else { MOST_TIMES } * arguments.rounds;
     let shown = std::io::stderr().is_terminal();
     for round in 1..=most {

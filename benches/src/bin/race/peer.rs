@@ -47,6 +47,17 @@ pub trait Peer {
     /// what is there afterwards is removed with it.
     fn create(place: &Path) -> Result<()>;
 
+    /// What the processes of a run have in their environment beside what the race itself has.
+    fn environment(_place: &Path) -> Vec<(&'static str, PathBuf)> {
+        Vec::new()
+    }
+
+    /// How many records the channel says it has dropped since it was made, where somebody beside the processes of the run
+    /// knows; asked while no writer writes.
+    fn dropped(_place: &Path) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// In each process of the run: opens what [`Peer::create`] made.
     fn open(place: &Path) -> Result<Self::Channel>;
 
@@ -70,6 +81,11 @@ pub trait Write {
 
     /// Makes room for [`Peer::HOLDS`] records; the time is not counted. Nobody else reads.
     fn settle(&mut self) {}
+
+    /// How many records the channel says it has dropped since it was made, of all writers, where their process knows.
+    fn dropped(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A reader's side.
@@ -176,6 +192,8 @@ pub struct Entry {
     missing: fn() -> Option<String>,
     set_up: fn(&Path) -> Result<Box<dyn Any>>,
     pub create: fn(&Path) -> Result<()>,
+    pub environment: fn(&Path) -> Vec<(&'static str, PathBuf)>,
+    pub dropped: fn(&Path) -> Result<Option<u64>>,
     pub work: fn(&mut Work) -> Result<()>,
     /// Fails where a record does not come as it was appended.
     #[cfg(test)]
@@ -193,6 +211,8 @@ impl Entry {
             missing: P::missing,
             set_up: P::set_up,
             create: P::create,
+            environment: P::environment,
+            dropped: P::dropped,
             work: crate::roles::work::<P>,
             #[cfg(test)]
             carries: crate::carries::carries::<P>,
@@ -211,6 +231,8 @@ impl Entry {
             missing: || Some("built without --features peers".into()),
             set_up: |_| unreachable!("it is missing"),
             create: |_| unreachable!("it is missing"),
+            environment: |_| unreachable!("it is missing"),
+            dropped: |_| unreachable!("it is missing"),
             work: |_| unreachable!("it is missing"),
             #[cfg(test)]
             carries: |_| unreachable!("it is missing"),

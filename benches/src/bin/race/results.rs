@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::peer::{Entry, Measure};
-use crate::roles::{BEGAN, ENDED, GOT, LATE_NS, LOST, READ_UNTIL, TOOK_NS, WROTE};
+use crate::roles::{BEGAN, DROPPED, ENDED, GOT, LATE_NS, LOST, READ_UNTIL, TOOK_NS, WROTE};
 use crate::team::{Answers, Team};
 use lapwing_benches::median::{median, quantile};
 use lapwing_benches::probe::{Class, probe};
@@ -22,7 +22,7 @@ pub struct Figures {
     pub figure: f64,
     /// Nanoseconds until nine of ten were read.
     pub late90: Option<f64>,
-    /// Records that the reader did not get, of how many.
+    /// Records that the reader did not get, or that the channel dropped before any could, of how many.
     pub lost: Option<(u64, u64)>,
 }
 
@@ -53,13 +53,15 @@ fn figures(measure: Measure, answers: &Answers) -> Result<Figures, String> {
     let one = |word: &str| numbers(word).first().copied().ok_or_else(|| format!("nobody said {word}"));
     let most = |word: &str| numbers(word).iter().max().copied().ok_or_else(|| format!("nobody said {word}"));
     let wrote: u64 = numbers(WROTE).iter().sum();
+    // Each says what all of the channel came to; a writer's last record is among them, but not among what was timed.
+    let dropped = numbers(DROPPED).iter().max().map(|&dropped| (dropped.min(wrote), wrote));
     match measure {
         Measure::Append | Measure::AppendMeta => {
-            Ok(Figures { figure: one(TOOK_NS)? as f64 / one(WROTE)? as f64, ..Figures::default() })
+            Ok(Figures { figure: one(TOOK_NS)? as f64 / one(WROTE)? as f64, lost: dropped, late90: None })
         }
         Measure::Writers(_) => {
             let seconds = (most(ENDED)? - one(BEGAN)?) as f64 / 1e9;
-            Ok(Figures { figure: wrote as f64 / seconds, ..Figures::default() })
+            Ok(Figures { figure: wrote as f64 / seconds, lost: dropped, late90: None })
         }
         Measure::Deliver => {
             let (got, seconds) = (one(GOT)?, (one(READ_UNTIL)? - one(BEGAN)?) as f64 / 1e9);

@@ -32,7 +32,7 @@ const STAMPED: u8 = b's';
 const LAST: u8 = b'e';
 
 /// Answers: what a writer's records took and how many these were; from when to when; when a reader had the last; how many it
-/// got, and how many it was told were lost; how late each was.
+/// got, and how many it was told were lost; how many the channel dropped of what writers appended; how late each was.
 pub const TOOK_NS: &str = "took-ns";
 pub const WROTE: &str = "wrote";
 pub const BEGAN: &str = "began";
@@ -40,6 +40,7 @@ pub const ENDED: &str = "ended";
 pub const READ_UNTIL: &str = "read-until";
 pub const GOT: &str = "got";
 pub const LOST: &str = "lost";
+pub const DROPPED: &str = "dropped";
 pub const LATE_NS: &str = "late-ns";
 
 /// The numbers behind a word.
@@ -124,18 +125,22 @@ fn writer<P: Peer>(
     // Nobody has to settle what somebody reads.
     let holds = P::HOLDS.filter(|_| !is_read);
     warm(&mut writer, holds);
-    Ok(match measure {
+    let begin = start()?;
+    let before = writer.dropped();
+    let mut answers = match measure {
         Measure::Append | Measure::AppendMeta => {
-            wait(start()?);
+            wait(begin);
             append(&mut writer, holds.unwrap_or(BATCH).min(BATCH))
         }
-        Measure::Writers(count) => flat_out(&mut writer, start()?, holds.map(|records| records / count)),
-        Measure::Deliver => flat_out(&mut writer, start()?, None),
+        Measure::Writers(count) => flat_out(&mut writer, begin, holds.map(|records| records / count)),
+        Measure::Deliver => flat_out(&mut writer, begin, None),
         Measure::Latency => {
-            paced(&mut writer, start()?);
+            paced(&mut writer, begin);
             vec![]
         }
-    })
+    };
+    answers.extend(before.zip(writer.dropped()).map(|(before, after)| (DROPPED, vec![after - before])));
+    Ok(answers)
 }
 
 /// Goes through what a first use costs: pages, caches, whatever is made at the first call.

@@ -43,14 +43,14 @@ impl Table<'_> {
         writeln!(f, "{}", title(measure))?;
         let floor = self.0.floor();
         let ratio = |ns: f64| floor.map_or_else(String::new, |floor| format!("{:.2}", ns / floor));
-        writeln!(f, "  {:<20} {:>12} {:>10} {:>5}", "", unit(measure), "x floor", "runs")?;
+        writeln!(f, "  {:<20} {:>12} {:>10} {:>9} {:>5}", "", unit(measure), "x floor", "lost", "runs")?;
         if let Some(ns) = floor.filter(|_| measure == Measure::Append) {
             writeln!(f, "  {FLOOR:<20} {ns:>12.1} {:>10}", ratio(ns))?;
         }
         for &(name, about) in self.0.abouts() {
             if let Some((_, median)) = self.0.main(name, measure) {
-                let figure = figure(measure, median.figure);
-                writeln!(f, "  {name:<20} {figure:>12} {:>10} {:>5}  {about}", ratio(median.figure), median.runs)?;
+                let (figure, ratio, lost) = (figure(measure, median.figure), ratio(median.figure), lost(median.lost));
+                writeln!(f, "  {name:<20} {figure:>12} {ratio:>10} {lost:>9} {:>5}  {about}", median.runs)?;
             }
         }
         writeln!(f)
@@ -77,12 +77,7 @@ impl Table<'_> {
                 continue;
             }
             let ratio = ours.map_or_else(String::new, |ours| format!("{:.2}", median.figure / ours));
-            let last = match (median.late90, median.lost) {
-                (Some(ns), _) => format!("{ns:.0}"),
-                (None, Some((0, _))) => "0".into(),
-                (None, Some((lost, of))) => format!("{:.3} %", lost as f64 / of as f64 * 100.0),
-                (None, None) => String::new(),
-            };
+            let last = median.late90.map_or_else(|| lost(median.lost), |ns| format!("{ns:.0}"));
             let figure = figure(measure, median.figure);
             writeln!(f, "  {name:<20} {figure:>12} {ratio:>10} {last:>9} {:>5}  {about}", median.runs)?;
         }
@@ -106,6 +101,15 @@ fn unit(measure: Measure) -> &'static str {
         Measure::Append | Measure::AppendMeta => "ns/record",
         Measure::Writers(_) | Measure::Deliver => "M records/s",
         Measure::Latency => "ns, median",
+    }
+}
+
+/// Nothing where the channel does not count, or has nothing to lose.
+fn lost(lost: Option<(u64, u64)>) -> String {
+    match lost {
+        Some((0, _)) => "0".into(),
+        Some((lost, of)) => format!("{:.3} %", lost as f64 / of as f64 * 100.0),
+        None => String::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::child::Role;
 use crate::peer::{Entry, Measure, Place};
 use crate::report::{Report, Said};
+use crate::roles::DROPPED;
 use crate::{Result, clock};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -41,11 +42,13 @@ impl Team {
         for (role, cpus) in roles(entry, measure, cpus) {
             let mut command = Command::new(std::env::current_exe()?);
             command.args(["child", entry.name, &measure.to_string(), &role.to_string()]);
+            command.envs((entry.environment)(&run.place));
             command.arg(&run.place).arg(&run.report).args(cpus.iter().map(usize::to_string));
             children.0.push(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?);
         }
         let mut answers = Answers::new();
         let (mut ready, mut done) = (0, 0);
+        let mut dropped = None;
         let until = clock::now() + PATIENCE.as_nanos() as u64;
         while done < children.0.len() {
             let Some(Said { word, numbers, .. }) = report.hear(Duration::from_millis(100))? else {
@@ -59,6 +62,7 @@ impl Team {
                 "ready" => {
                     ready += 1;
                     if ready == children.0.len() {
+                        dropped = (entry.dropped)(&run.place)?;
                         report.say("start", &[clock::now() + NOTICE_NS])?;
                     }
                 }
@@ -68,6 +72,9 @@ impl Team {
             }
         }
         children.wait()?;
+        if let (Some(before), Some(after)) = (dropped, (entry.dropped)(&run.place)?) {
+            answers.entry(DROPPED.into()).or_default().push(after - before);
+        }
         Ok(answers)
     }
 }
