@@ -10,6 +10,7 @@ mod carries;
 mod child;
 mod clock;
 mod json;
+mod object;
 mod peer;
 mod peers;
 mod plot;

@@ -10,9 +10,11 @@ mod floor;
 #[cfg(feature = "peers")]
 mod iceoryx2;
 mod lapwing;
+mod lttng;
 mod pipe;
 #[cfg(feature = "peers")]
 mod rtrb;
+mod spdlog;
 mod syslog;
 
 use crate::peer::Entry;
@@ -29,6 +31,9 @@ pub fn all() -> Vec<Entry> {
         Entry::of::<datagram::Datagram>(),
         Entry::of::<syslog::Syslog>(),
         Entry::of::<file::Appended>(),
+        Entry::of::<lttng::Snapshot>(),
+        Entry::of::<lttng::Discard>(),
+        Entry::of::<spdlog::Spdlog>(),
     ];
     all.extend(from_the_registry());
     all

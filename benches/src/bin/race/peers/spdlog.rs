@@ -1,0 +1,82 @@
+//! spdlog, asynchronous: a queue with a lock, and a thread of the library's that empties it into nothing.
+
+use crate::Result;
+use crate::object::{Append, Object, Source};
+use crate::peer::{Measure, Payload, Peer, Unread, Write};
+use std::any::Any;
+use std::path::Path;
+
+const SOURCE: Source = Source {
+    compiler: "c++",
+    files: &[("spdlog.cpp", include_str!("spdlog.cpp"))],
+    header: "spdlog/version.h",
+    // Debian's has its formatting library in a package of its own; in headers only, so that the compiler sees all of it.
+    flags: &["-std=c++17", "-pthread", "-DSPDLOG_FMT_EXTERNAL", "-DFMT_HEADER_ONLY"],
+    libraries: &[],
+    packages: "libspdlog-dev and g++",
+};
+
+pub struct Spdlog;
+
+impl Peer for Spdlog {
+    const NAME: &'static str = "spdlog";
+    const ABOUT: &'static str = "one process only; a queue with a lock, drops the oldest, how many is counted but not where; time and thread always";
+    // Its own thread is the only one that can read.
+    const MEASURES: &'static [Measure] = &[Measure::Append, Measure::AppendMeta, Measure::Writers(2)];
+    const ONE_PROCESS: bool = true;
+    type Channel = Logger;
+    type Writer<'c> = Writer<'c>;
+    type Reader<'c> = Unread;
+
+    fn missing() -> Option<String> {
+        SOURCE.missing()
+    }
+
+    fn set_up(folder: &Path) -> Result<Box<dyn Any>> {
+        SOURCE.compile(folder)?;
+        Ok(Box::new(()))
+    }
+
+    fn create(_: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    fn open(place: &Path) -> Result<Logger> {
+        let object = SOURCE.load(place.parent().expect("a place in the race's folder"))?;
+        object.number("spdlog_open")?;
+        Ok(Logger(object))
+    }
+
+    fn writer(logger: &Logger, _meta: bool) -> Result<Writer<'_>> {
+        Ok(Writer { append: logger.0.append("spdlog_append")?, object: &logger.0 })
+    }
+
+    fn reader(_: &Logger) -> Result<Unread> {
+        Err("nobody reads it".into())
+    }
+}
+
+/// The process's only one.
+pub struct Logger(Object);
+
+impl Drop for Logger {
+    fn drop(&mut self) {
+        let _ = self.0.number("spdlog_close");
+    }
+}
+
+pub struct Writer<'c> {
+    append: Append<'c>,
+    object: &'c Object,
+}
+
+impl Write for Writer<'_> {
+    #[inline(always)]
+    fn append(&mut self, payload: &Payload) {
+        self.append.call(payload);
+    }
+
+    fn dropped(&self) -> Option<u64> {
+        self.object.number("spdlog_dropped").ok()
+    }
+}
