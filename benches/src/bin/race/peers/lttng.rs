@@ -148,3 +148,111 @@ impl Write for Append<'_> {
         self.call(payload);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::{LEN, Place};
+    use lapwing_benches::cores;
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::process::Command;
+
+    /// Where the process that appends finds its place, and how many records it is to append.
+    const PLACE: &str = "LAPWING_RACE_TEST_PLACE";
+    const COUNT: &str = "LAPWING_RACE_TEST_COUNT";
+    /// More than the buffers of a processor hold.
+    const MANY: usize = 200_000;
+
+    /// All the sessions of a folder, and what a process of its own appends to one of them, since only its environment says
+    /// which daemon it belongs to.
+    #[test]
+    fn what_is_appended_is_in_the_trace_or_counted() {
+        if let Some(why) = Discard::missing() {
+            return println!("skipped: {why}");
+        }
+        let place = Place::new().unwrap();
+        let folder = place.folder();
+        let _setting = match (Snapshot::set_up(folder), Discard::set_up(folder)) {
+            (Ok(one), Ok(other)) => (one, other),
+            (Err(why), _) | (_, Err(why)) if why.to_string().contains("runs already") => {
+                return println!("skipped: {why}");
+            }
+            (Err(why), _) | (_, Err(why)) => panic!("{why}"),
+        };
+        let daemon = Daemon::shared(folder).unwrap();
+        let run = folder.join("run");
+
+        append(&run, 1000);
+        assert_eq!(Discard::dropped(&run).unwrap(), Some(0));
+        let all: Vec<_> = (0..1000).collect();
+        assert_eq!(traced(&daemon, "discard"), all);
+        daemon.lttng(&["snapshot", "record", "-s", "snapshot"]).unwrap();
+        assert_eq!(traced(&daemon, "snapshot"), all);
+
+        let consumers = daemon.consumers();
+        assert!(!consumers.is_empty(), "somebody writes the files");
+        let signal =
+            |signal| consumers.iter().for_each(|&pid| kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap());
+        signal(Signal::STOP);
+        append(&run, MANY);
+        signal(Signal::CONT);
+        let dropped = Discard::dropped(&run).unwrap().unwrap() as usize;
+        let kept = traced(&daemon, "discard").len() - all.len();
+        assert!(dropped > 0, "{kept} records are more than the buffers hold");
+        assert_eq!(kept + dropped, MANY);
+    }
+
+    /// Appends to both sessions in a process that ends.
+    fn append(run: &Path, count: usize) {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "peers::lttng::tests::appends"]);
+        command.envs(Discard::environment(run)).env(PLACE, run).env(COUNT, count.to_string());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+
+    #[test]
+    #[ignore = "a process of the test above"]
+    fn appends() {
+        let run = PathBuf::from(std::env::var_os(PLACE).expect("the test above says where"));
+        let count = std::env::var(COUNT).unwrap().parse().unwrap();
+        // One processor's buffers, so that the order is one.
+        cores::pin(cores::allowed()[0]);
+        let object = Discard::open(&run).unwrap();
+        let mut writers = [Snapshot::writer(&object, false).unwrap(), Discard::writer(&object, true).unwrap()];
+        for number in 0..count {
+            let payload = payload(number);
+            writers.iter_mut().for_each(|writer| Write::append(writer, &payload));
+        }
+    }
+
+    fn payload(number: usize) -> Payload {
+        let mut payload = [b'.'; LEN];
+        payload[..13].copy_from_slice(format!("record {number:06}").as_bytes());
+        payload
+    }
+
+    /// The numbers of the records in a session's files, which hold them byte for byte.
+    fn traced(daemon: &Daemon, session: &str) -> Vec<usize> {
+        let mut numbers = Vec::new();
+        let mut folders = vec![daemon.home().join(session)];
+        while let Some(folder) = folders.pop() {
+            for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let bytes = std::fs::read(&path).unwrap();
+                let mut at = 0;
+                while let Some(found) = bytes[at..].windows(7).position(|window| window == b"record ") {
+                    let record = &bytes[at + found..][..LEN];
+                    let number = std::str::from_utf8(&record[7..13]).unwrap().parse().unwrap();
+                    assert_eq!(record, payload(number));
+                    numbers.push(number);
+                    at += found + LEN;
+                }
+            }
+        }
+        numbers
+    }
+}

@@ -75,6 +75,23 @@ impl Daemon {
     pub fn lttng(&self, arguments: &[&str]) -> Result<()> {
         lttng(&self.folder, arguments).map(drop)
     }
+
+    /// Its consumers, by their process ids.
+    #[cfg(test)]
+    pub fn consumers(&self) -> Vec<i32> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        let children = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).unwrap());
+        let pids: Vec<i32> = children
+            .flat_map(|pids| pids.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+            .map(|pid| pid.parse().unwrap())
+            .collect();
+        pids.into_iter()
+            .filter(|pid| {
+                std::fs::read_to_string(format!("/proc/{pid}/comm"))
+                    .is_ok_and(|name| name.starts_with("lttng-consumerd"))
+            })
+            .collect()
+    }
 }
 
 impl Drop for Daemon {
