@@ -104,6 +104,15 @@ pub trait Read {
     }
 }
 
+/// What a reader of shared memory does when nothing was there, some microseconds long: one that only spins takes the line of
+/// the next record from its writer again and again, and gets a third of the records or fewer.
+#[cfg(feature = "peers")]
+pub fn pause() {
+    for _ in 0..1000 {
+        std::hint::spin_loop();
+    }
+}
+
 /// Of a channel whose records nobody can read while it races.
 pub enum Unread {}
 

@@ -1,7 +1,7 @@
 //! crossbeam's ArrayQueue, full all the time: each record pushes the oldest out.
 
 use crate::Result;
-use crate::peer::{Measure, Payload, Peer, Read, Write};
+use crate::peer::{Measure, Payload, Peer, Read, Write, pause};
 use crossbeam_queue::ArrayQueue as Queue;
 use std::path::Path;
 
@@ -55,5 +55,9 @@ impl Read for &Queue<Payload> {
             }
             None => 0,
         }
+    }
+
+    fn idle(&mut self) {
+        pause();
     }
 }

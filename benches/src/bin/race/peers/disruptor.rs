@@ -1,7 +1,7 @@
 //! disruptor: a ring among the threads of a process, with any number of producers and a poller.
 
 use crate::Result;
-use crate::peer::{LEN, Measure, Payload, Peer, Read, Write};
+use crate::peer::{LEN, Measure, Payload, Peer, Read, Write, pause};
 use disruptor::{
     BusySpin, EventPoller, MultiProducer, MultiProducerBarrier, Producer as _, SingleConsumerBarrier,
     build_multi_producer,
@@ -74,10 +74,13 @@ impl Read for MutexGuard<'_, Poller> {
     #[inline(always)]
     fn poll(&mut self, mut each: impl FnMut(&[u8])) -> usize {
         let Ok(mut records) = EventPoller::poll(self) else { return 0 };
-        let count = (&mut records).len();
-        for record in &mut records {
+        (&mut records).fold(0, |count, record| {
             each(record);
-        }
-        count
+            count + 1
+        })
+    }
+
+    fn idle(&mut self) {
+        pause();
     }
 }

@@ -1,7 +1,7 @@
 //! iceoryx2: shared memory between processes without a daemon; each publisher has a queue for each subscriber.
 
 use crate::Result;
-use crate::peer::{LEN, Measure, Payload, Peer, Read, Write};
+use crate::peer::{LEN, Measure, Payload, Peer, Read, Write, pause};
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::{Config, FileName, NodeBuilder, SemanticString, SignalHandlingMode, ipc};
@@ -137,5 +137,9 @@ impl Read for Subscriber<ipc::Service, [u8], ()> {
             }
             None => 0,
         }
+    }
+
+    fn idle(&mut self) {
+        pause();
     }
 }

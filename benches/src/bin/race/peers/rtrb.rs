@@ -1,7 +1,7 @@
 //! rtrb: a ring between two threads.
 
 use crate::Result;
-use crate::peer::{LEN, Measure, Payload, Peer, Read, Write};
+use crate::peer::{LEN, Measure, Payload, Peer, Read, Write, pause};
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
@@ -75,5 +75,9 @@ impl Read for MutexGuard<'_, Consumer<Payload>> {
         front.iter().chain(back).for_each(|record| each(record));
         records.commit_all();
         count
+    }
+
+    fn idle(&mut self) {
+        pause();
     }
 }
