@@ -1,9 +1,13 @@
-//! One call of `log!` and one of `tracing`, each into a ring and into a logger that drops it, beside the append itself.
+//! One call of `log!` and one of `tracing`, each into a ring and into a logger that drops it, beside an append of the
+//! same record.
 
-use criterion::{Criterion, criterion_group, criterion_main};
+mod pace;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use lapwing_benches::Ring;
 use lapwing_log::{Logger, Sink};
-use lapwing_ring::{Draft, Field, Level, Value};
+use lapwing_ring::{Draft, Field, Level, Log, Value};
 use lapwing_tracing::RingLayer;
 use std::hint::black_box;
 use tracing::subscriber::with_default;
@@ -33,12 +37,10 @@ impl<S: tracing::Subscriber> Layer<S> for Null {
     }
 }
 
-fn append(c: &mut Criterion) {
-    let ring = Ring::new("fronts-append");
-    let log = ring.log();
-    let mut group = c.benchmark_group("append");
-    group.bench_function("text", |b| b.iter(|| log.append(Level::INFO, black_box(TEXT).as_bytes())));
-    group.bench_function("text-tag-place", |b| {
+/// An append of the same text, and one with the tag and the place that every record of the front ends has.
+fn floor(group: &mut BenchmarkGroup<'_, WallTime>, log: &Log) {
+    group.bench_function("append", |b| b.iter(|| log.append(Level::INFO, black_box(TEXT).as_bytes())));
+    group.bench_function("floor", |b| {
         b.iter(|| {
             let fields = [
                 Field::Tag(b"fronts"),
@@ -48,16 +50,16 @@ fn append(c: &mut Criterion) {
             log.append_slices(&Draft { fields: &fields, ..Draft::new(Level::INFO) }, &[black_box(TEXT).as_bytes()])
         })
     });
-    group.finish();
 }
 
 fn log_facade(c: &mut Criterion) {
     log::set_max_level(log::LevelFilter::Info);
     let ring = Ring::new("fronts-log");
     // All around the ring once, so that no first touch is measured.
-    drop(ring.log());
+    let log = ring.log();
     let logger = Logger::new(Sink::open_at(ring.path()).unwrap());
     let mut group = c.benchmark_group("log");
+    floor(&mut group, &log);
     group.bench_function("off", |b| b.iter(|| log::debug!(logger: logger, "{}", black_box(TEXT))));
     group.bench_function("null", |b| b.iter(|| log::info!(logger: Null, "{}", black_box(TEXT))));
     group.bench_function("text", |b| b.iter(|| log::info!(logger: logger, "{}", black_box(TEXT))));
@@ -71,9 +73,10 @@ fn log_facade(c: &mut Criterion) {
 
 fn tracing_layer(c: &mut Criterion) {
     let ring = Ring::new("fronts-tracing");
-    drop(ring.log());
+    let log = ring.log();
     let layer = RingLayer::new(Sink::open_at(ring.path()).unwrap());
     let mut group = c.benchmark_group("tracing");
+    floor(&mut group, &log);
     let call = || tracing::info!(free = black_box(12), name = "sda", "{}", black_box(TEXT));
     with_default(registry().with(Null), || {
         let _span = tracing::info_span!("request", id = 7).entered();
@@ -92,5 +95,5 @@ fn tracing_layer(c: &mut Criterion) {
     assert_eq!(layer.refused(), 0);
 }
 
-criterion_group!(benches, append, log_facade, tracing_layer);
+criterion_group!(name = benches; config = pace::criterion(); targets = log_facade, tracing_layer);
 criterion_main!(benches);

@@ -1,9 +1,18 @@
 //! What the benches share: a ring of their own in memory, the two things that no append can do without, and how far apart two
 //! processors are.
 
+pub mod addresses;
+pub mod captured;
 pub mod cores;
+mod folder;
 pub mod median;
+mod opener;
 pub mod probe;
+pub mod shim;
+pub mod texts;
+
+pub use folder::Folder;
+pub use opener::{Opener, begins_page};
 
 use lapwing_ring::{Create, Level, Log, Writer};
 use std::fs::File;
@@ -114,6 +123,12 @@ impl Buffer {
 pub struct Word(AtomicU64);
 
 impl Word {
+    /// A store that other threads may see late.
+    #[inline(always)]
+    pub fn store(&self, value: u64) {
+        self.0.store(value, Ordering::Release);
+    }
+
     /// One load and one compare-exchange, as a reservation makes them.
     #[inline(always)]
     pub fn compare_exchange(&self) -> bool {

@@ -282,6 +282,12 @@ impl Log {
         result
     }
 
+    /// As [`Writer::set_modes`].
+    #[doc(hidden)]
+    pub fn set_modes(&mut self, body: Body, ticking: bool) {
+        self.attached.map.set_modes(body, ticking);
+    }
+
     /// The longest payload with its fields, bytes.
     pub fn max_body(&self) -> usize {
         self.attached.identity.geometry.max_body()

@@ -1,14 +1,9 @@
 //! A full ring as several programs leave it: texts of one length, several names, some levels.
 
-use lapwing_ring::{Create, Level, Reader, Writer};
-use std::fmt::Write;
+use lapwing_benches::texts::{self, NAMES};
+use lapwing_ring::{Create, Reader, Writer};
 use std::path::Path;
 use std::process::Command;
-
-/// Bytes of every text.
-pub(crate) const TEXT: usize = 100;
-
-const NAMES: [&str; 4] = ["nginx", "postgres", "order-service", "cron"];
 
 /// Makes a ring with `size` bytes of pages at `path` and fills it; gives how many records it holds.
 pub(crate) fn fill(path: &Path, size: u64) -> u64 {
@@ -38,26 +33,7 @@ pub(crate) fn work(arguments: &[String]) {
     let mut writer = Writer::open(Path::new(path)).expect("the ring");
     let mut text = String::new();
     for n in 0..count {
-        let level = match n % 256 {
-            255 => Level::ERR,
-            n if n % 16 == 15 => Level::WARN,
-            n if n % 16 == 7 => Level::NOTICE,
-            n if n % 8 == 3 => Level::DEBUG,
-            _ => Level::INFO,
-        };
-        text.clear();
-        // Every eighth has something that JSON escapes.
-        let path = if n % 8 == 0 { "\"/api/v1/items\"" } else { "/api/v1/items" };
-        let _ = write!(
-            text,
-            "{name}: GET {path}/{n:08} from 10.0.{}.{} status=200 time={}us ",
-            n >> 8 & 255,
-            n & 255,
-            n % 977
-        );
-        while text.len() < TEXT {
-            text.push_str("served from cache, ");
-        }
-        writer.append(level, &text.as_bytes()[..TEXT]).expect("a record");
+        texts::write(&mut text, name, n);
+        writer.append(texts::level(n), text.as_bytes()).expect("a record");
     }
 }

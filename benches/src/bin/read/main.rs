@@ -10,6 +10,8 @@ mod floors;
 mod journal;
 
 use children::{Cost, Sink};
+use lapwing_benches::Folder;
+use lapwing_benches::texts::TEXT;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,24 +35,23 @@ fn main() {
         _ => {}
     }
     let options = parse(&arguments);
-    let folder = Folder(options.folder.join(format!("lapwing-bench-read-{}", std::process::id())));
-    std::fs::create_dir(&folder.0).expect("a folder for the ring");
-    let ring = folder.0.join("ring");
+    let folder = Folder::new_in(&options.folder, "read");
+    let ring = folder.path().join("ring");
     let records = fill::fill(&ring, options.size);
     println!(
         "{} bytes of pages in {}, {records} records of {} bytes; one core, median of {} rounds",
         options.size,
         options.folder.display(),
-        fill::TEXT,
+        TEXT,
         options.rounds
     );
     let mut table = Table::default();
     floors(&mut table, &ring, records);
     tails(&mut table, &ring, records);
-    let text = folder.0.join("text");
+    let text = folder.path().join("text");
     children::run(tail(&ring, &["-o", "short"]), &Sink::File(&text));
     text_tools(&mut table, &text, records);
-    peers(&mut table, &ring, &folder.0);
+    peers(&mut table, &ring, folder.path());
     table.rows.retain(|row| options.only.is_empty() || options.only.iter().any(|word| row.name.contains(word)));
     table.run(options.rounds);
 }
@@ -177,15 +178,6 @@ fn peers(table: &mut Table, ring: &Path, folder: &Path) {
                 });
             }
         }
-    }
-}
-
-/// A folder that goes when the bench ends.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

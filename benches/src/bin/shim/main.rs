@@ -2,31 +2,17 @@
 //! run, interleaved, medians. `shim [start] [ROUNDS]`, `start` for the last of these alone; `shim worker WHAT` is what it
 //! measures.
 
-mod outputs;
 mod start;
-mod worker;
 
-use outputs::Output;
+use lapwing_benches::shim::{self, FEW, LINE, Output, SOME, WRITES, Worker};
 use std::env;
-use std::path::PathBuf;
-use worker::Worker;
-
-/// Writes of one round.
-const WRITES: usize = 2000;
-/// Where the output is emptied between two rounds: few enough for it to hold them. A socket counts more than the bytes.
-const FEW: usize = 200;
-/// The same for a pipe.
-const SOME: usize = 900;
-
-/// A line of 64 bytes, with its newline.
-const LINE: &[u8; 64] = b"a line of sixty-four bytes, as programs write them all day long\n";
 
 fn main() {
     let arguments: Vec<_> = env::args().skip(1).collect();
     if let [word, what] = &arguments[..]
         && word == "worker"
     {
-        return worker::work(what);
+        return shim::work(what);
     }
     let is_start = arguments.first().is_some_and(|word| word == "start");
     let rounds = arguments.get(usize::from(is_start));
@@ -112,12 +98,4 @@ impl Table {
 fn median(figures: &mut [f64]) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
-}
-
-/// The library that cargo built with this program.
-fn library() -> PathBuf {
-    let program = env::current_exe().expect("where this program is");
-    let library = program.with_file_name("deps").join("liblapwing_preload.so");
-    assert!(library.is_file(), "{} is not there", library.display());
-    library
 }

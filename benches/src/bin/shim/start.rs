@@ -1,8 +1,8 @@
 //! What it costs to start a program with the library.
 
-use crate::outputs::Output;
-use crate::{library, median};
+use crate::median;
 use lapwing_benches::Ring;
+use lapwing_benches::shim::{Output, library};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 

@@ -9,8 +9,6 @@
 //!
 //! The other processes it starts are itself: `symbols measure ..`.
 
-mod addresses;
-mod captured;
 mod measure;
 mod memory;
 mod reference;
@@ -19,7 +17,8 @@ mod table;
 #[cfg(feature = "peers")]
 mod blazesym;
 
-use captured::Kernel;
+use lapwing_benches::Folder;
+use lapwing_benches::captured::{self, Kernel};
 use measure::{CONTESTANTS, Measured, REPORTED};
 use std::collections::BTreeMap;
 use std::env;
@@ -44,12 +43,11 @@ fn main() {
         return measure::work(&arguments[1..]);
     }
     let options = parse(&arguments);
-    let folder = Folder(options.folder.join(format!("lapwing-bench-symbols-{}", std::process::id())));
-    std::fs::create_dir(&folder.0).expect("a folder for the kernels");
-    let kernels = captured::kernels(&folder.0);
+    let folder = Folder::new_in(&options.folder, "symbols");
+    let kernels = captured::kernels(folder.path());
     println!("median of {} rounds, {} lookups a row", options.rounds, options.lookups);
     for kernel in &kernels {
-        compare(kernel, &options, &folder.0);
+        compare(kernel, &options, folder.path());
     }
 }
 
@@ -93,13 +91,4 @@ fn parse(arguments: &[String]) -> Options {
         }
     }
     options
-}
-
-/// A folder that goes when the bench ends.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

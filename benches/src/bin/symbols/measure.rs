@@ -2,10 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use crate::addresses;
-use crate::captured::Kernel;
 use crate::memory::{self, Memory};
 use crate::reference::Reference;
+use lapwing_benches::addresses;
+use lapwing_benches::captured::Kernel;
 use lapwing_kallsyms::shared::{self, Attached};
 use lapwing_kallsyms::{NameBuffer, Snapshot, Sources, Symbolizer};
 use rustix::time::{ClockId, clock_gettime};

@@ -7,23 +7,24 @@ use std::path::{Path, PathBuf};
 
 /// Where the symbols of a kernel are.
 pub struct Kernel {
+    /// Which one.
     pub name: &'static str,
+    /// Of it /proc/kallsyms, /sys/module and /sys/kernel/notes.
     pub kallsyms: PathBuf,
+    #[allow(missing_docs)]
     pub modules: PathBuf,
+    #[allow(missing_docs)]
     pub notes: PathBuf,
+    /// Of its kallsyms.
     pub lines: usize,
 }
 
 /// Unpacks what was captured, and copies what the running kernel shows.
+///
+/// # Panics
+/// When there is no room.
 pub fn kernels(folder: &Path) -> Vec<Kernel> {
-    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kallsyms/tests/data/real-kernel-modules.tar.xz");
-    let archive = File::open(&archive).unwrap_or_else(|error| panic!("{}: {error}", archive.display()));
-    tar::Archive::new(lzma_rust2::XzReader::new(archive, true)).unpack(folder).expect("room for two kernels");
-    let mut kernels = Vec::new();
-    for (name, place) in [("Linux 6.12", "linux-6.12.107-small"), ("Linux 6.1", "linux-6.1.192-small")] {
-        let place = folder.join(place);
-        kernels.push(kernel(name, place.join("s3/kallsyms"), place.join("s3/sys/module"), place.join("kernel-notes")));
-    }
+    let mut kernels = Vec::from(unpack(folder));
     let live = PathBuf::from("/proc/kallsyms");
     let copy = folder.join("running");
     match fs::read(&live).and_then(|text| fs::write(&copy, text)) {
@@ -36,6 +37,20 @@ pub fn kernels(folder: &Path) -> Vec<Kernel> {
         Err(error) => println!("no running kernel: {}: {error}", live.display()),
     }
     kernels
+}
+
+/// Unpacks what was captured.
+///
+/// # Panics
+/// When there is no room.
+pub fn unpack(folder: &Path) -> [Kernel; 2] {
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kallsyms/tests/data/real-kernel-modules.tar.xz");
+    let archive = File::open(&archive).unwrap_or_else(|error| panic!("{}: {error}", archive.display()));
+    tar::Archive::new(lzma_rust2::XzReader::new(archive, true)).unpack(folder).expect("room for two kernels");
+    [("Linux 6.12", "linux-6.12.107-small"), ("Linux 6.1", "linux-6.1.192-small")].map(|(name, place)| {
+        let place = folder.join(place);
+        kernel(name, place.join("s3/kallsyms"), place.join("s3/sys/module"), place.join("kernel-notes"))
+    })
 }
 
 fn kernel(name: &'static str, kallsyms: PathBuf, modules: PathBuf, notes: PathBuf) -> Kernel {

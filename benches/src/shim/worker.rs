@@ -1,21 +1,22 @@
 //! A process that does one thing again and again and says how long it took: another process, so that the library can be
 //! loaded into it or not.
 
-use crate::outputs::Output;
-use crate::{LINE, WRITES, library};
-use lapwing_benches::Ring;
+use super::outputs::Output;
+use super::{LINE, WRITES, library};
+use crate::{Ring, SIZE};
 use lapwing_ring::{Level, Log};
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write, stderr, stdin, stdout};
 use std::os::fd::AsFd;
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Operations before those that are measured: other workers have had the caches meanwhile.
 const WARM: usize = 50;
 
-pub(crate) struct Worker {
+/// One of them, with its standard output.
+pub struct Worker {
     child: Child,
     output: Output,
     /// How much of each operation's line comes out there.
@@ -25,8 +26,12 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts one. `quiet`: with the library, and in which mode.
-    pub(crate) fn start(what: &str, output: Output, ring: &Ring, quiet: Option<bool>) -> Self {
+    /// Starts one, which is this program with the arguments `worker` and `what`, for [`work`]. `quiet`: with the library, and in
+    /// which mode.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start(what: &str, output: Output, ring: &Ring, quiet: Option<bool>) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("where this program is"));
         command.args(["worker", what]).env("LAPWING_RING", ring.path());
         command.stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(output.writer());
@@ -38,18 +43,43 @@ impl Worker {
         let orders = child.stdin.take().expect("its standard input");
         let answers = BufReader::new(child.stderr.take().expect("its standard error"));
         let printed = if what.starts_with("write") && quiet != Some(true) { LINE.len() } else { 0 };
-        let in_a_round = WARM + if printed == 0 { WRITES } else { output.holds() };
         let mut worker = Self { child, output, printed, orders, answers };
         // Until it has touched all of the ring: the first lap of a process is paid in page faults.
-        for _ in 0..lapwing_benches::SIZE / (in_a_round * LINE.len()) + 1 {
+        for _ in 0..SIZE / ((WARM + worker.in_a_round()) * LINE.len()) + 1 {
             worker.round();
         }
         worker
     }
 
     /// Nanoseconds for each operation of a round.
-    pub(crate) fn round(&mut self) -> f64 {
-        let count = if self.printed == 0 { WRITES } else { self.output.holds() };
+    ///
+    /// # Panics
+    /// When it has died.
+    pub fn round(&mut self) -> f64 {
+        self.measure(self.in_a_round())
+    }
+
+    /// How long so many operations take.
+    ///
+    /// # Panics
+    /// When it has died.
+    pub fn take(&mut self, mut count: u64) -> Duration {
+        let mut taken = 0.0;
+        while count > 0 {
+            let now = count.min(self.in_a_round() as u64);
+            taken += self.measure(now as usize) * now as f64;
+            count -= now;
+        }
+        Duration::from_secs_f64(taken / 1e9)
+    }
+
+    /// As many as its output holds.
+    fn in_a_round(&self) -> usize {
+        if self.printed == 0 { WRITES } else { self.output.holds() }
+    }
+
+    /// Nanoseconds for each of `count` operations.
+    fn measure(&mut self, count: usize) -> f64 {
         writeln!(self.orders, "{count}").expect("a worker that lives");
         let mut answer = String::new();
         self.answers.read_line(&mut answer).expect("an answer");
@@ -67,7 +97,10 @@ impl Drop for Worker {
 }
 
 /// What a worker does.
-pub(crate) fn work(what: &str) {
+///
+/// # Panics
+/// When there is no such thing, or it fails.
+pub fn work(what: &str) {
     let path = std::env::var_os("LAPWING_RING").expect("a ring");
     match what {
         "append" => {

@@ -1,7 +1,7 @@
 //! What a worker's standard output is open on. The other end is emptied between two rounds.
 #![allow(unsafe_code)]
 
-use crate::{FEW, SOME};
+use super::{FEW, SOME};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -11,26 +11,36 @@ use std::rc::Rc;
 
 /// Both ends of it; the same for two workers that are compared.
 #[derive(Clone)]
-pub(crate) struct Output(Rc<(File, File)>, usize);
+pub struct Output(Rc<(File, File)>, usize);
 
 impl Output {
     fn new(reader: OwnedFd, writer: OwnedFd, holds: usize) -> Self {
         Self(Rc::new((reader.into(), writer.into())), holds)
     }
 
-    pub(crate) fn pipe() -> Self {
+    /// A pipe.
+    ///
+    /// # Panics
+    /// When the kernel gives none.
+    pub fn pipe() -> Self {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         Self::new(reader.into(), writer.into(), SOME)
     }
 
     /// As the journal gives it to services.
-    pub(crate) fn socket() -> Self {
+    ///
+    /// # Panics
+    /// When the kernel gives none.
+    pub fn socket() -> Self {
         let (reader, writer) = UnixStream::pair().expect("a pair of sockets");
         Self::new(reader.into(), writer.into(), FEW)
     }
 
     /// As script(1) and every terminal gives it.
-    pub(crate) fn terminal() -> Self {
+    ///
+    /// # Panics
+    /// When the kernel gives none.
+    pub fn terminal() -> Self {
         let (mut reader, mut writer) = (-1, -1);
         let (name, termios, size) = (std::ptr::null_mut(), std::ptr::null(), std::ptr::null());
         // SAFETY: room for two descriptors; nothing else is asked for.
@@ -51,23 +61,32 @@ impl Output {
     }
 
     /// Lines of a round that it takes before it has to be emptied.
-    pub(crate) fn holds(&self) -> usize {
+    pub fn holds(&self) -> usize {
         self.1
     }
 
     /// For a child's standard output.
-    pub(crate) fn writer(&self) -> File {
+    ///
+    /// # Panics
+    /// When the kernel gives none.
+    pub fn writer(&self) -> File {
         self.0.1.try_clone().expect("a copy of a descriptor")
     }
 
     /// As LAPWING_STREAM says it.
-    pub(crate) fn stream(&self) -> String {
+    ///
+    /// # Panics
+    /// When the kernel gives none.
+    pub fn stream(&self) -> String {
         let meta = self.0.1.metadata().expect("what it is");
         format!("out={}:{}", meta.dev(), meta.ino())
     }
 
     /// Takes so many bytes out. A terminal hands them over when it comes to it.
-    pub(crate) fn empty(&self, mut len: usize) {
+    ///
+    /// # Panics
+    /// When they cannot be read.
+    pub fn empty(&self, mut len: usize) {
         let mut buffer = [0; 1 << 16];
         while len != 0 {
             let now = len.min(buffer.len());

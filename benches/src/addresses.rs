@@ -6,6 +6,9 @@ use std::fs;
 use std::path::Path;
 
 /// The addresses of all text symbols between `_stext` and `_etext` and of those of modules, ascending.
+///
+/// # Panics
+/// When the file cannot be read, or is none.
 pub fn text(kallsyms: &Path) -> Vec<u64> {
     let text = fs::read_to_string(kallsyms).expect("the kernel's symbols");
     let (mut start, mut end) = (0, u64::MAX);
