@@ -133,7 +133,7 @@ impl Clock {
     }
 
     /// Tick time: nanoseconds since the counter was 0, the same for everybody who computes it.
-    const fn tick_ns(self, ticks: u64) -> u64 {
+    pub(crate) const fn tick_ns(self, ticks: u64) -> u64 {
         ((ticks as u128 * self.ns_per_tick as u128) >> 32) as u64
     }
 

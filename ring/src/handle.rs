@@ -105,7 +105,7 @@ impl Attached {
 /// The fast path: one slot of the ring, for one thread at a time.
 ///
 /// After a fork the child's copy claims a slot of its own at its first append. An append makes no system call, unless it wakes
-/// readers that sleep, allocates nothing and never waits; it is *not* reentrant, so a signal handler needs a [`Log`].
+/// readers that sleep, allocates nothing and waits for nobody; it is *not* reentrant, so a signal handler needs a [`Log`].
 pub struct Writer {
     attached: Attached,
     lease: Lease,
@@ -178,7 +178,7 @@ const POOL: usize = FIRST;
 
 /// A handle for any number of threads, and for signal handlers: every append borrows a slot of a small pool.
 ///
-/// An append makes no system call, allocates nothing and never waits, except that it wakes readers that sleep, and that a
+/// An append makes no system call, allocates nothing and waits for nobody, except that it wakes readers that sleep, and that a
 /// slot is claimed when there are more appends at once than ever before in this process. A child of a fork claims slots of its own; but a child of a fork *in a
 /// signal handler* must not return from that handler, for what it interrupted is not its own. What runs in a thread's
 /// memory beside that thread, thread-local variables included, as a bare clone(2) can have it, must not append.

@@ -134,7 +134,7 @@ fn images() -> Vec<Image> {
                 }
                 if i % 11 == 10 && i + 1 < fill {
                     // Reserved and never committed; its slot goes on announcing until it is used again.
-                    let _ = ring.reserve(hold, 20, false, &mut None);
+                    let _ = ring.reserve(hold, 20, false, &mut None, &mut 0);
                 }
             }
             if variant % 2 == 1 {

@@ -62,7 +62,7 @@
 //! # Signals and forks
 //!
 //! [`Log`] may be used in signal handlers and by any number of threads; [`Writer`] by one at a time. An append makes no
-//! system call unless it wakes readers that sleep, allocates nothing and never waits; claiming a slot, at the first append
+//! system call unless it wakes readers that sleep, allocates nothing and waits for nobody; claiming a slot, at the first append
 //! of a process, makes a few system calls. A forked child claims slots of its own at its first append.
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
@@ -88,6 +88,7 @@ mod record;
 mod ring;
 mod slots;
 mod sync;
+mod turns;
 #[cfg_attr(all(test, loom), allow(dead_code))]
 mod unfinished;
 mod word;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::sync::{Atomic, at};
+use crate::turns::Loss;
 use crate::word::{AnnounceWord, OwnerWord};
 use crate::writer::Hold;
 use atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
@@ -31,6 +32,7 @@ struct Place {
     owner: Atomic<OwnerWord>,
     announced: Atomic<AnnounceWord>,
     introduced: Atomic<u64>,
+    lost: Atomic<u64>,
     lock: Atomic<u64>,
 }
 
@@ -43,6 +45,7 @@ macro_rules! place {
             owner: Atomic::new(OwnerWord::FREE),
             announced: Atomic::new(AnnounceWord::NEVER),
             introduced: Atomic::new(0),
+            lost: Atomic::new(0),
             lock: Atomic::new(0),
         }
     };
@@ -61,6 +64,7 @@ impl Place {
             owner: self.owner.load(Relaxed),
             announced: self.announced.load(Relaxed),
             introduced: self.introduced.load(Relaxed),
+            lost: Loss::from_bits(self.lost.load(Relaxed)),
         };
         Lease { hold, generation, lock: self.lock.load(Relaxed) }
     }
@@ -72,6 +76,7 @@ impl Place {
         self.owner.store(lease.hold.owner, Relaxed);
         self.announced.store(lease.hold.announced, Relaxed);
         self.introduced.store(lease.hold.introduced, Relaxed);
+        self.lost.store(lease.hold.lost.to_bits(), Relaxed);
         self.lock.store(lease.lock, Relaxed);
         self.state.store(lease.generation, at("pool:return", Release));
     }

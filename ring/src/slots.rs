@@ -6,6 +6,7 @@ use crate::error::TooManyWriters;
 use crate::layout::Slot;
 use crate::ring::Ring;
 use crate::sync::at;
+use crate::turns::Loss;
 use crate::word::OwnerWord;
 use crate::writer::Hold;
 use atomic::Ordering::{AcqRel, Relaxed, Release};
@@ -71,7 +72,7 @@ impl Ring<'_> {
         slot.announce.store(announced, at("claim:idle", Release));
         slot.records.store(0, Relaxed);
         slot.bytes.store(0, Relaxed);
-        Hold { slot: i, owner, announced, introduced: Hold::NOT_YET }
+        Hold { slot: i, owner, announced, introduced: Hold::NOT_YET, lost: Loss::NEVER }
     }
 
     /// Gives back a slot that announces nothing.

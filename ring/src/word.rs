@@ -163,6 +163,7 @@ impl AnnounceWord {
     /// Of a slot that nobody has had.
     pub(crate) const NEVER: Self = Self(0);
     const TAG_BITS: u32 = 48;
+    pub(crate) const COUNTER_BITS: u32 = 64 - 1 - Self::TAG_BITS;
     const ACTIVE: u64 = 1 << Self::TAG_BITS;
     const ONE: u64 = 1 << (Self::TAG_BITS + 1);
 
@@ -177,7 +178,6 @@ impl AnnounceWord {
     }
 
     /// How often this slot has announced, modulo 2^15.
-    #[cfg(all(test, loom))]
     pub(crate) const fn counter(self) -> u64 {
         self.0 >> (Self::TAG_BITS + 1)
     }

@@ -9,6 +9,7 @@ use crate::level::Level;
 use crate::record::{FIELDS_LEN, Field, Flags, Meta, Source, encoded_len};
 use crate::ring::{MISSES, Page, Ring};
 use crate::sync::{at, fence_at};
+use crate::turns::Loss;
 use crate::word::{AnnounceWord, EntryWord, HeadWord, OwnerWord};
 use atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -68,6 +69,8 @@ pub(crate) struct Hold {
     pub(crate) announced: AnnounceWord,
     /// HEAD's tag of the page on which this writer last wrote down who it is.
     pub(crate) introduced: u64,
+    /// When it last lost the exchange of HEAD.
+    pub(crate) lost: Loss,
 }
 
 impl Hold {
@@ -139,10 +142,10 @@ impl<'m> Ring<'m> {
         if len > self.geometry.max_body() {
             return Err(AppendError::TooLarge { len, limit: self.geometry.max_body() });
         }
-        let ticks = if self.ticking { self.clock.ticks() } else { 0 };
+        let mut ticks = if self.ticking { self.clock.ticks() } else { 0 };
         // Not a part of what is reserved: it would be moved about with it each time, and it is hardly ever there.
         let mut introduction = None;
-        let place = self.reserve(hold, len, fields != 0, &mut introduction)?;
+        let place = self.reserve(hold, len, fields != 0, &mut introduction, &mut ticks)?;
         match &introduction {
             None => self.fill(&place, ticks, len, who, &[], draft, payload),
             Some(introduction) => {
@@ -201,7 +204,7 @@ impl<'m> Ring<'m> {
     }
 
     /// Reserves room for a record of `len` bytes of fields and payload, and for the writer's introduction where it is due,
-    /// which this gives then.
+    /// which this gives then. `ticks` are the record's: they are taken anew if it has to wait.
     #[inline(always)]
     pub(crate) fn reserve(
         &self,
@@ -209,6 +212,7 @@ impl<'m> Ring<'m> {
         len: usize,
         has_fields: bool,
         introduction: &mut Option<Introduction>,
+        ticks: &mut u64,
     ) -> Result<Reservation<'m>, AppendError> {
         let slot = &self.slots[hold.slot];
         let (index_len, data_words) = (self.geometry.index_len(), self.geometry.data_words());
@@ -250,6 +254,9 @@ impl<'m> Ring<'m> {
                     prefetch_to_write(&data[after..(after + PREFETCHED).min(data.len())]);
                 }
                 return Ok(Reservation { page, epoch, index, offset, words });
+            }
+            if let Some(now) = self.lose(hold) {
+                *ticks = if self.ticking { now } else { 0 };
             }
         }
     }

@@ -87,7 +87,7 @@ impl Writer {
         let payload = [self.pid as u8, n as u8, self.pid as u8, n as u8];
         let stage = self.stage.clone();
         stage.with(|ring| {
-            let place = ring.reserve(&mut self.hold, 4, false, &mut None)?;
+            let place = ring.reserve(&mut self.hold, 4, false, &mut None, &mut 0)?;
             between(self);
             ring.fill(&place, 0, 4, (self.pid, n), &[], &Draft::new(Level::INFO), &[&payload]);
             Ok(then(ring, &mut self.hold, place))
@@ -97,7 +97,7 @@ impl Writer {
     /// The first half of an append: all of it up to the fill.
     pub(super) fn reserve_and_stop(&mut self) {
         let stage = self.stage.clone();
-        stage.with(|ring| assert!(ring.reserve(&mut self.hold, 4, false, &mut None).is_ok()));
+        stage.with(|ring| assert!(ring.reserve(&mut self.hold, 4, false, &mut None, &mut 0).is_ok()));
     }
 
     /// Turns the page if it is full, and appends nothing.
