@@ -137,6 +137,12 @@ impl Clock {
         ((ticks as u128 * self.ns_per_tick as u128) >> 32) as u64
     }
 
+    /// How many ticks so many nanoseconds are, at most 2^40.
+    pub(crate) const fn ticks_in(self, ns: u64) -> u64 {
+        let ticks = ((ns as u128) << 32) / self.ns_per_tick as u128;
+        if ticks < 1 << 40 { ticks as u64 } else { 1 << 40 }
+    }
+
     /// The two clock words of a page that is opened now: CLOCK_MONOTONIC minus tick time, CLOCK_REALTIME minus
     /// CLOCK_MONOTONIC; nanoseconds, wrapping.
     pub(crate) fn offsets(self) -> [u64; 2] {

@@ -255,7 +255,7 @@ impl<'m> Ring<'m> {
                 }
                 return Ok(Reservation { page, epoch, index, offset, words });
             }
-            if let Some(now) = self.lose(hold) {
+            if let Some(now) = self.lose(hold, head) {
                 *ticks = if self.ticking { now } else { 0 };
             }
         }
