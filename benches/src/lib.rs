@@ -8,6 +8,7 @@ mod folder;
 pub mod median;
 mod opener;
 pub mod probe;
+pub mod rounds;
 pub mod shim;
 pub mod texts;
 
@@ -28,7 +29,10 @@ pub const SIZE: usize = 16 << 20;
 pub const PAYLOADS: [usize; 3] = [16, 100, 1000];
 
 /// A ring in /dev/shm, removed at the end.
-pub struct Ring(PathBuf);
+pub struct Ring {
+    path: PathBuf,
+    size: usize,
+}
 
 impl Ring {
     /// A ring of [`SIZE`] bytes. Its pages have been written once, so that no first touch is measured.
@@ -36,13 +40,18 @@ impl Ring {
     /// # Panics
     /// When there is no room for it in /dev/shm.
     pub fn new(name: &str) -> Self {
+        Self::sized(name, SIZE)
+    }
+
+    /// As [`Ring::new`], with this many bytes of pages.
+    ///
+    /// # Panics
+    /// When there is no room for it in /dev/shm.
+    pub fn sized(name: &str, size: usize) -> Self {
         let path = PathBuf::from(format!("/dev/shm/lapwing-bench-{name}-{}", std::process::id()));
-        Create::new().size(SIZE as u64).create(&path).unwrap();
-        let ring = Self(path);
-        let mut writer = ring.writer();
-        for _ in 0..SIZE / 1024 {
-            writer.append(Level::INFO, &[0; 1000]).unwrap();
-        }
+        Create::new().size(size as u64).create(&path).unwrap();
+        let ring = Self { path, size };
+        drop(ring.writer());
         ring
     }
 
@@ -51,8 +60,8 @@ impl Ring {
     /// # Panics
     /// When the ring cannot be attached to.
     pub fn writer(&self) -> Writer {
-        let mut writer = Writer::open(&self.0).unwrap();
-        for _ in 0..SIZE / 1024 {
+        let mut writer = Writer::open(&self.path).unwrap();
+        for _ in 0..self.size / 1000 {
             writer.append(Level::INFO, &[0; 1000]).unwrap();
         }
         writer
@@ -63,8 +72,8 @@ impl Ring {
     /// # Panics
     /// When the ring cannot be attached to.
     pub fn log(&self) -> Log {
-        let log = Log::open(&self.0).unwrap();
-        for _ in 0..SIZE / 1024 {
+        let log = Log::open(&self.path).unwrap();
+        for _ in 0..self.size / 1000 {
             log.append(Level::INFO, &[0; 1000]).unwrap();
         }
         log
@@ -76,18 +85,18 @@ impl Ring {
     /// When the header cannot be written.
     pub fn forget_lines(&self) {
         // The offset of `line_count`, docs/FORMAT.md.
-        File::options().write(true).open(&self.0).unwrap().write_all_at(&[0; 8], 136).unwrap();
+        File::options().write(true).open(&self.path).unwrap().write_all_at(&[0; 8], 136).unwrap();
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -99,11 +108,16 @@ pub struct Buffer {
 
 impl Default for Buffer {
     fn default() -> Self {
-        Self { bytes: vec![1; SIZE], at: 0 }
+        Self::sized(SIZE)
     }
 }
 
 impl Buffer {
+    /// One of this many bytes.
+    pub fn sized(size: usize) -> Self {
+        Self { bytes: vec![1; size], at: 0 }
+    }
+
     /// memcpy of `payload` to the next place.
     #[inline(always)]
     pub fn copy(&mut self, payload: &[u8]) {

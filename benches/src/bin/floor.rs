@@ -3,40 +3,10 @@
 //! Short rounds of every candidate take turns, and the median round of each counts: what else the machine does in
 //! between hits all of them alike. `floor [ROUNDS]`.
 
+use lapwing_benches::rounds::{Candidate, ROUND, take_turns};
 use lapwing_benches::{Buffer, PAYLOADS, Ring, Word, ticks};
 use lapwing_ring::{Body, Level};
 use std::hint::black_box;
-use std::time::Instant;
-
-/// Operations of one round: long against the clock, short against a time slice.
-const ROUND: u32 = 1000;
-
-/// One round with this payload; gives ns per operation.
-type Once<'a> = Box<dyn FnMut(&[u8]) -> f64 + 'a>;
-
-struct Candidate<'a> {
-    name: &'static str,
-    once: Once<'a>,
-    rounds: Vec<f64>,
-}
-
-impl<'a> Candidate<'a> {
-    fn new(name: &'static str, mut op: impl FnMut(&[u8]) + 'a) -> Self {
-        let once = move |payload: &[u8]| {
-            let start = Instant::now();
-            for _ in 0..ROUND {
-                op(black_box(payload));
-            }
-            start.elapsed().as_secs_f64() * 1e9 / f64::from(ROUND)
-        };
-        Self { name, once: Box::new(once), rounds: Vec::new() }
-    }
-
-    fn median(&mut self) -> f64 {
-        self.rounds.sort_by(f64::total_cmp);
-        self.rounds[self.rounds.len() / 2]
-    }
-}
 
 fn main() {
     let rounds = std::env::args().nth(1).map_or(2000, |n| n.parse().expect("a number of rounds"));
@@ -76,15 +46,8 @@ fn main() {
                 log.append(Level::INFO, bytes).unwrap();
             }),
         ];
-        for round in 0..rounds + 20 {
-            for candidate in &mut candidates {
-                let ns = (candidate.once)(&payload);
-                if round >= 20 {
-                    candidate.rounds.push(ns);
-                }
-            }
-        }
-        let medians = candidates.each_mut().map(|candidate| (candidate.name, candidate.median()));
+        take_turns(&mut candidates, rounds, &payload);
+        let medians = candidates.each_ref().map(|candidate| (candidate.name, candidate.median()));
         let floor = medians[0].1 + medians[1].1;
         let overlapped = medians[2].1;
         for (name, ns) in medians.into_iter().chain([("memcpy + compare-exchange", floor)]) {
