@@ -122,6 +122,8 @@ mod memory;
 #[cfg(not(all(test, loom)))]
 mod names;
 #[cfg(not(all(test, loom)))]
+mod pace;
+#[cfg(not(all(test, loom)))]
 mod private;
 #[cfg(not(all(test, loom)))]
 mod process;

@@ -89,6 +89,9 @@ pub(crate) struct Cursor {
     /// The page it stands on; 0: on none, the next step is a jump to the oldest.
     epoch: u64,
     index: u32,
+    /// Entries of the page that are worth a look: those that HEAD counted when it was read last. All, for who is eager.
+    known: u32,
+    eager: bool,
     /// The next sequence.
     seq: u64,
     clock: [u64; 2],
@@ -147,6 +150,8 @@ impl Cursor {
         Self {
             epoch: 0,
             index: 0,
+            known: 0,
+            eager: false,
             seq,
             clock: [0; 2],
             hole: None,
@@ -161,13 +166,34 @@ impl Cursor {
         self.seq
     }
 
-    /// Is the record before which the cursor stands committed? Looks at its index entry alone.
-    pub(crate) fn is_committed(&self, ring: &Ring<'_>) -> bool {
-        if self.epoch == 0 || self.index >= ring.geometry.index_len() {
-            return false;
+    /// Is there something new: the next record, or the page behind mine? HEAD is left to the writers, but by who does not
+    /// map the ring.
+    #[cfg(not(all(test, loom)))]
+    pub(crate) fn stirs(&self, ring: &Ring<'_>) -> bool {
+        if self.epoch == 0 {
+            return true;
         }
-        ring.look(Look::Page(self.epoch));
-        ring.page(self.epoch).load_entry(self.index).offset_in(self.epoch).is_some()
+        if ring.fetch.is_some() {
+            return ring.head().is_none_or(|head| head.epoch != self.epoch || head.count > self.index);
+        }
+        let page = ring.page(self.epoch);
+        self.index < self.known && page.load_entry(self.index).offset_in(self.epoch).is_some()
+            || ring.look_at_epoch(self.epoch + 1) > self.epoch
+    }
+
+    /// Whether it looks at entries that HEAD did not count when it was read last: sooner there, and always on the heels of
+    /// the writers.
+    pub(crate) fn set_eager(&mut self, ring: &Ring<'_>, eager: bool) {
+        self.eager = eager;
+        if eager && self.epoch != 0 {
+            self.known = ring.geometry.index_len();
+        }
+    }
+
+    /// Records that come next on the page on which HEAD was when it was read last: their writers are at work close by.
+    #[cfg(not(all(test, loom)))]
+    pub(crate) fn fresh(&self, ring: &Ring<'_>) -> u32 {
+        if self.known < ring.geometry.index_len() { self.known.saturating_sub(self.index) } else { 0 }
     }
 
     /// When it was last asked, was the next record in flight?
@@ -292,7 +318,7 @@ impl Cursor {
     /// Rule 1: committed in my page's epoch? `anew`: what a private copy lacks is looked for in the ring.
     #[inline(always)]
     pub(crate) fn entry(&mut self, ring: &Ring<'_>, buf: &mut [u64], anew: bool) -> Entry {
-        if self.epoch == 0 || self.index >= ring.geometry.index_len() {
+        if self.index >= self.known {
             return Entry::Uncommitted;
         }
         let page = ring.page(self.epoch);
@@ -335,7 +361,7 @@ impl Cursor {
                 Ok(Step::Found(Found::NotYet { in_flight: false }))
             }
             Uncommitted::NextPage(epoch, page) => {
-                self.enter(epoch, page);
+                self.enter(ring, epoch, page);
                 self.jumps = 0;
                 Ok(Step::Moved)
             }
@@ -366,8 +392,9 @@ impl Cursor {
         Meta::unpack(buf[1] as u32).filter(|copied| copied.len == meta.len)
     }
 
-    fn enter(&mut self, epoch: u64, page: TrustedPage) {
+    fn enter(&mut self, ring: &Ring<'_>, epoch: u64, page: TrustedPage) {
         (self.epoch, self.index, self.clock, self.hole) = (epoch, 0, page.clock, None);
+        self.known = if self.eager { ring.geometry.index_len() } else { page.known };
     }
 
     fn damaged(&self, what: &'static str) -> ReadError {
@@ -375,13 +402,21 @@ impl Cursor {
     }
 
     /// Rule 2. Walks from my page towards HEAD to the first page that is not older than its place.
-    fn uncommitted(&self, ring: &Ring<'_>) -> Result<Uncommitted, ReadError> {
+    fn uncommitted(&mut self, ring: &Ring<'_>) -> Result<Uncommitted, ReadError> {
         let Some(head) = ring.head() else { return self.unsettled(ring) };
-        if head.epoch == self.epoch {
-            return Ok(if head.count <= self.index { Uncommitted::End } else { Uncommitted::InFlight });
+        if head.epoch == self.epoch && head.count <= self.index {
+            return Ok(Uncommitted::End);
         }
         if head.epoch < self.epoch {
             return Err(self.damaged("the ring went backwards"));
+        }
+        let known = head.known_of(self.epoch, &ring.geometry);
+        if (self.known..known).contains(&self.index) {
+            self.known = known;
+            return Ok(Uncommitted::Again);
+        }
+        if head.epoch == self.epoch {
+            return Ok(Uncommitted::InFlight);
         }
         if ring.look_at_epoch(self.epoch) != self.epoch {
             return Ok(Uncommitted::Lapped);
@@ -501,7 +536,7 @@ impl Cursor {
                 self.jumps += 1;
             }
             let first = self.seq;
-            self.enter(epoch, page);
+            self.enter(ring, epoch, page);
             self.seq = page.base;
             return Ok(match lost {
                 0 => Step::Moved,
@@ -513,8 +548,8 @@ impl Cursor {
 
     /// Places the cursor; gives the sequence it stands before. Counts start anew.
     pub(crate) fn seek(&mut self, ring: &Ring<'_>, to: Seek) -> Result<u64, ReadError> {
-        let patience = self.patience;
-        *self = Self { patience, ..Self::at(0) };
+        let (patience, eager) = (self.patience, self.eager);
+        *self = Self { patience, eager, ..Self::at(0) };
         for _ in 0..RETRIES {
             let Some(head) = ring.head() else {
                 self.unsettled(ring)?;
@@ -540,7 +575,7 @@ impl Cursor {
                 },
             };
             let Some((epoch, page, index, seq)) = place else { continue };
-            self.enter(epoch, page);
+            self.enter(ring, epoch, page);
             (self.index, self.seq) = (index, seq);
             return Ok(seq);
         }

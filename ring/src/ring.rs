@@ -114,6 +114,11 @@ impl Head {
     pub(crate) fn oldest_epoch(self, geometry: &Geometry) -> u64 {
         (self.epoch + self.step as u64 + 1).saturating_sub(geometry.page_count() as u64).max(1)
     }
+
+    /// The first entry of the page of `epoch` that nobody had reserved, or that there is none.
+    pub(crate) fn known_of(self, epoch: u64, geometry: &Geometry) -> u32 {
+        if self.epoch == epoch { self.count.min(geometry.index_len()) } else { geometry.index_len() }
+    }
 }
 
 /// How often an inconsistent pair of words is read again before the look counts as failed.
@@ -194,7 +199,8 @@ impl<'m> Ring<'m> {
             return None;
         }
         let head = self.head()?;
-        (head.oldest_epoch(&self.geometry) <= epoch).then_some(TrustedPage { base, clock })
+        let known = head.known_of(epoch, &self.geometry);
+        (head.oldest_epoch(&self.geometry) <= epoch).then_some(TrustedPage { base, clock, known })
     }
 
     pub(crate) fn judge(&self, slot: usize, owner: OwnerWord) -> Verdict {
@@ -226,4 +232,6 @@ impl<'m> Ring<'m> {
 pub(crate) struct TrustedPage {
     pub(crate) base: u64,
     pub(crate) clock: [u64; 2],
+    /// Entries that HEAD counted there.
+    pub(crate) known: u32,
 }
