@@ -98,6 +98,14 @@ pub trait Read {
         std::hint::spin_loop();
     }
 
+    /// From now on what matters is how soon a record is noticed, whatever that costs the writer.
+    fn set_spin(&mut self) {}
+
+    /// What to do when nothing was there and that matters.
+    fn spin(&mut self) {
+        std::hint::spin_loop();
+    }
+
     /// How many records were lost by what the channel itself says, if it counts them.
     fn lost(&self) -> Option<u64> {
         None

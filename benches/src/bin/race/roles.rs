@@ -251,15 +251,18 @@ fn reader<P: Peer>(
     }
     let ns = stamp_ns();
     let mut reader = P::reader(channel)?;
+    let spins = measure == Measure::Latency;
+    if spins {
+        reader.set_spin();
+    }
     ready()?;
     let left = if let Measure::Writers(count) = measure { count } else { 1 };
     let mut heard = Heard { left, got: 0, late: Vec::with_capacity(SAMPLES) };
-    let spins = measure == Measure::Latency;
     let until = now() + PATIENCE_NS;
     let mut turn = 0u32;
     while heard.left > 0 {
         if reader.poll(|bytes| heard.hear(bytes)) == 0 {
-            if spins { spin_loop() } else { reader.idle() }
+            if spins { reader.spin() } else { reader.idle() }
         }
         turn = turn.wrapping_add(1);
         if turn.is_multiple_of(1024) && now() > until {
