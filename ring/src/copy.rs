@@ -98,13 +98,19 @@ impl<'m> Filler<'m> {
     }
 }
 
-/// Asks for the cache lines of `words`, which are about to be written, at the cost of an instruction for each.
+/// How far behind a record [`prefetch_ahead`] reaches, bytes. A line that nobody has in his cache takes as long as several
+/// appends: at 0 bytes an append to a ring of 16 MiB takes 4 ns more than at 1024, at 512 half a nanosecond more.
+const AHEAD: usize = 1024;
+
+/// Asks for as many cache lines as `words` are, [`AHEAD`] bytes behind them, since they will be written soon; at the cost of an
+/// instruction for each.
 #[inline(always)]
-pub(crate) fn prefetch_to_write(words: &[Atomic<u64>]) {
+pub(crate) fn prefetch_ahead(words: &[Atomic<u64>]) {
     #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
     for line in words.chunks(8) {
-        // SAFETY: a hint, which changes nothing but what the caches hold, at an address that can be written.
-        unsafe { core::arch::asm!("prefetchw [{}]", in(reg) line.as_ptr(), options(nostack, preserves_flags)) };
+        let ahead = line.as_ptr().wrapping_byte_add(AHEAD);
+        // SAFETY: a hint, which changes nothing but what the caches hold; at an address that is not mapped it does nothing.
+        unsafe { core::arch::asm!("prefetchw [{}]", in(reg) ahead, options(nostack, preserves_flags)) };
     }
     let _ = words;
 }
@@ -118,6 +124,39 @@ pub(crate) fn prefetch_to_read(word: &Atomic<u64>) {
         core::arch::asm!("prefetcht0 [{}]", in(reg) word, options(nostack, preserves_flags, readonly));
     };
     let _ = word;
+}
+
+/// Stores a record that is nothing but its header and one piece of 12 bytes or more: what [`Filler`] would, but in fewer
+/// instructions. False, and nothing done, where the piece is shorter.
+///
+/// # Panics
+/// When `words` is not as long as the record.
+#[inline(always)]
+pub(crate) fn store_plain(
+    words: &[Atomic<u64>],
+    ticks: u64,
+    meta: u32,
+    (pid, tid): (u32, u32),
+    piece: &[u8],
+    body: Body,
+) -> bool {
+    let (Some((first, rest)), Some(&last)) = (piece.split_first_chunk(), piece.last_chunk()) else { return false };
+    if rest.len() < 8 {
+        return false;
+    }
+    let whole = rest.len() / 8;
+    let [at_ticks, at_who, at_first, words @ ..] = words else { unreachable!("a record has three words of header") };
+    at_ticks.store(ticks, Relaxed);
+    at_who.store(meta as u64 | (pid as u64) << 32, Relaxed);
+    at_first.store(tid as u64 | (u32::from_le_bytes(*first) as u64) << 32, Relaxed);
+    debug_assert_eq!(words.len(), rest.len().div_ceil(8));
+    let (whole_words, tail) = words.split_at(whole);
+    store_words(whole_words, rest, body);
+    if let [tail] = tail {
+        // The last eight bytes in one load, the ones already stored shifted out.
+        tail.store(u64::from_le_bytes(last) >> (8 * (8 - rest.len() % 8)), Relaxed);
+    }
+    true
 }
 
 /// Up to eight bytes as the low end of a word.
@@ -263,6 +302,13 @@ mod tests {
                     assert_eq!(bytes[20..20 + len], text[..len], "{body:?} {len} cut at {cut}");
                     assert!(bytes[20 + len..bytes.len() - 8].iter().all(|&b| b == 0), "the tail is padded");
                     assert_eq!(*out.last().unwrap(), u64::MAX, "nothing is stored behind the record");
+                    let plain = ring_words(words.len());
+                    let (place, piece) = (&plain[..words.len() - 1], &text[..len]);
+                    let is_stored = store_plain(place, 0x0102_0304_0506_0708, 0xdead_beef, (77, 78), piece, body);
+                    assert_eq!(is_stored, len >= 12);
+                    let mut same = vec![0; words.len()];
+                    load_words(&plain, &mut same, body);
+                    assert_eq!(same == out, is_stored, "{body:?} {len}");
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::copy::{Filler, prefetch_to_write};
+use crate::copy::{Filler, prefetch_ahead, store_plain};
 use crate::error::AppendError;
 use crate::layout::{RECORD_HEADER_LEN, Slot, record_words};
 use crate::level::Level;
@@ -13,10 +13,9 @@ use crate::turns::Loss;
 use crate::word::{AnnounceWord, EntryWord, HeadWord, OwnerWord};
 use atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-/// Words in front of which a writer has the next record's place fetched: two cache lines. The place was last written to a
-/// lap ago, so it is in nobody's cache, and the next exchange of HEAD waits for the stores that miss.
-const PREFETCHED: usize = 16;
-/// Records that are longer, words, keep the processor busy for long enough themselves.
+/// A writer has the places of later records fetched: they were last written to a lap ago, so they are in nobody's cache, and
+/// the exchange of HEAD waits for the stores that miss. Records that are longer than this, words, keep the processor busy for
+/// long enough themselves.
 const SMALL: u32 = 32;
 
 /// A record about to be written.
@@ -81,7 +80,9 @@ impl Hold {
 }
 
 /// A place in a page that is ours until it is committed; the announcement keeps the page from being reused.
+#[derive(Clone, Copy)]
 pub(crate) struct Reservation<'m> {
+    slot: &'m Slot,
     page: Page<'m>,
     epoch: u64,
     index: u32,
@@ -147,10 +148,10 @@ impl<'m> Ring<'m> {
         let mut introduction = None;
         let place = self.reserve(hold, len, fields != 0, &mut introduction, &mut ticks)?;
         match &introduction {
-            None => self.fill(&place, ticks, len, who, &[], draft, payload),
+            None => self.fill(place, ticks, len, who, &[], draft, payload),
             Some(introduction) => {
                 hold.introduced = HeadWord::open(place.epoch).tag();
-                self.fill_introduced(introduction, &place, ticks, len, who, draft, payload);
+                self.fill_introduced(introduction, place, ticks, len, who, draft, payload);
             }
         }
         Ok(self.commit(hold, place, text))
@@ -162,7 +163,7 @@ impl<'m> Ring<'m> {
     fn fill_introduced(
         &self,
         introduction: &Introduction,
-        place: &Reservation<'_>,
+        place: Reservation<'_>,
         ticks: u64,
         len: usize,
         who: (u32, u32),
@@ -178,7 +179,7 @@ impl<'m> Ring<'m> {
     #[allow(clippy::too_many_arguments, reason = "the pieces of one record")]
     pub(crate) fn fill(
         &self,
-        place: &Reservation<'_>,
+        place: Reservation<'_>,
         ticks: u64,
         len: usize,
         who: (u32, u32),
@@ -191,6 +192,14 @@ impl<'m> Ring<'m> {
         // Whether there are fields is for us to say, not for the caller.
         let flags = if has_fields { draft.flags | Flags::FIELDS } else { draft.flags.without(Flags::FIELDS) };
         let meta = Meta { len: len as u32, level: draft.level, source: draft.source, flags };
+        if place.words <= SMALL {
+            prefetch_ahead(data);
+        }
+        if let ([piece], false) = (payload, has_fields)
+            && store_plain(data, ticks, meta.pack(), who, piece, self.body)
+        {
+            return;
+        }
         let mut filler = Filler::new(data, self.body);
         filler.header(ticks, meta.pack(), who.0, who.1);
         if has_fields {
@@ -247,13 +256,7 @@ impl<'m> Ring<'m> {
             let next = head.with_record(words);
             if self.header.head.compare_exchange(head, next, at("append:reserve", AcqRel), Relaxed).is_ok() {
                 fence_at("append:fill", Release);
-                let (index, offset) = (head.count(), head.offset());
-                if words <= SMALL {
-                    let data = page.data();
-                    let after = ((offset + words) as usize).min(data.len());
-                    prefetch_to_write(&data[after..(after + PREFETCHED).min(data.len())]);
-                }
-                return Ok(Reservation { page, epoch, index, offset, words });
+                return Ok(Reservation { slot, page, epoch, index: head.count(), offset: head.offset(), words });
             }
             if let Some(now) = self.lose(hold, head) {
                 *ticks = if self.ticking { now } else { 0 };
@@ -282,7 +285,7 @@ impl<'m> Ring<'m> {
         // The page is pinned by our announcement, so its base cannot change under us.
         let seq = place.page.base_seq().load(Relaxed).wrapping_add(place.index as u64);
         self.publish(&place);
-        self.leave(hold, text);
+        self.leave(hold, place.slot, text);
         self.wake_sleepers();
         seq
     }
@@ -294,8 +297,7 @@ impl<'m> Ring<'m> {
     }
 
     #[inline(always)]
-    fn leave(&self, hold: &mut Hold, text: usize) {
-        let slot = &self.slots[hold.slot];
+    fn leave(&self, hold: &mut Hold, slot: &Slot, text: usize) {
         hold.announced = hold.announced.idle();
         slot.announce.store(hold.announced, at("append:idle", Release));
         // This slot has one writer, so a load and a store make an increment.

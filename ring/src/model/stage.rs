@@ -89,7 +89,7 @@ impl Writer {
         stage.with(|ring| {
             let place = ring.reserve(&mut self.hold, 4, false, &mut None, &mut 0)?;
             between(self);
-            ring.fill(&place, 0, 4, (self.pid, n), &[], &Draft::new(Level::INFO), &[&payload]);
+            ring.fill(place, 0, 4, (self.pid, n), &[], &Draft::new(Level::INFO), &[&payload]);
             Ok(then(ring, &mut self.hold, place))
         })
     }
