@@ -74,6 +74,9 @@ fn main() -> Result<()> {
             Ok(setting) => {
                 settings.push(setting);
                 results.enter(entry.name, entry.about);
+                if entry.one_process {
+                    results.confine(entry.name);
+                }
                 racing.push(entry);
             }
             Err(why) => results.skip(entry.name, why),

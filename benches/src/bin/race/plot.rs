@@ -50,6 +50,7 @@ fn bars(results: &Results, measure: Measure, machine: &str) -> Option<Bars> {
                 value: scaled(measure, median.figure),
                 figure: text(measure, &median),
                 is_ours: name == OURS,
+                is_confined: results.is_confined(name),
             }),
             None if results.main(name, measure).is_some() => unseen.push(name),
             None => {}
@@ -62,6 +63,9 @@ fn bars(results: &Results, measure: Measure, machine: &str) -> Option<Bars> {
     }
     let mut caption =
         vec![format!("Medians, {LEN} bytes a record."), hand_over(results, measure, class), machine.into()];
+    if rows.iter().any(|row| row.is_confined) {
+        caption.push("Light: within one process, whose records die with it.".into());
+    }
     if !unseen.is_empty() {
         caption.push(format!("Not seen often enough in this class: {}.", unseen.join(", ")));
     }

@@ -97,6 +97,7 @@ pub struct Median {
 pub struct Results {
     runs: Vec<Run>,
     abouts: Vec<(&'static str, &'static str)>,
+    confined: Vec<&'static str>,
     skipped: Vec<(&'static str, String)>,
     notes: Vec<String>,
 }
@@ -109,6 +110,15 @@ impl Results {
     /// Who races, and what that is.
     pub fn enter(&mut self, name: &'static str, about: &'static str) {
         self.abouts.push((name, about));
+    }
+
+    /// Its records never leave the process.
+    pub fn confine(&mut self, name: &'static str) {
+        self.confined.push(name);
+    }
+
+    pub fn is_confined(&self, name: &str) -> bool {
+        self.confined.contains(&name)
     }
 
     pub fn skip(&mut self, name: &'static str, why: String) {

@@ -1,6 +1,8 @@
 //! A chart with a bar for each contestant, the best on top.
 
-use super::paper::{Anchor, BOLD, GRID, INK, MARGIN, NOTE, OTHERS, OURS, PLAIN, Paper, WIDTH, escaped, width};
+use super::paper::{
+    Anchor, BOLD, CONFINED, GRID, INK, MARGIN, NOTE, OTHERS, OURS, PLAIN, Paper, WIDTH, escaped, width,
+};
 use super::scale::{self, Scale};
 
 /// Where the bars begin, without what stands above the floor, and how they lie, in pixels.
@@ -28,6 +30,8 @@ pub struct Row {
     /// What stands at the bar's end.
     pub figure: String,
     pub is_ours: bool,
+    /// To one process.
+    pub is_confined: bool,
 }
 
 impl Bars {
@@ -48,7 +52,11 @@ impl Bars {
         }
         for (row, y) in self.rows.iter().zip((0..).map(|nth| top + ROW * f64::from(nth))) {
             let base = y + ROW / 2.0 + 4.5;
-            let colour = if row.is_ours { OURS } else { OTHERS };
+            let colour = match row {
+                Row { is_ours: true, .. } => OURS,
+                Row { is_confined: true, .. } => CONFINED,
+                _ => OTHERS,
+            };
             paper.text(left - GAP, base, Anchor::End, font(row), row.name);
             paper.element(&format!(
                 "<rect class=\"bar\" x=\"{left:.1}\" y=\"{:.1}\" width=\"{:.2}\" height=\"{BAR}\" fill=\"{colour}\"><title>{}: {}</title></rect>",

@@ -12,6 +12,7 @@ pub const GRID: &str = "#e3e7eb";
 /// The ring's own, and the others'.
 pub const OURS: &str = "#c2410c";
 pub const OTHERS: &str = "#8fa3b8";
+pub const CONFINED: &str = "#d3dae3";
 
 /// Of a caption: its size, and from line to line.
 const SMALL: f64 = 11.0;

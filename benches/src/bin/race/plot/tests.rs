@@ -9,7 +9,13 @@ use crate::results::{Figures, Run};
 use roxmltree::{Document, Node};
 
 fn chart(values: &[f64], floor: Option<f64>) -> Bars {
-    let row = |&value: &f64| Row { name: "a <name>", value, figure: format!("{value}"), is_ours: value == values[0] };
+    let row = |&value: &f64| Row {
+        name: "a <name>",
+        value,
+        figure: format!("{value}"),
+        is_ours: value == values[0],
+        is_confined: false,
+    };
     Bars {
         title: "less & more".into(),
         unit: "ns",
