@@ -308,6 +308,7 @@ fn run(case: &Case, image: &Image, memories: &mut [Guarded; 2], buf: &mut [u64])
         let mut cursor = Cursor::at(0);
         let give_up_after = if rng.below(4) == 0 { u64::MAX } else { 0 };
         cursor.patience = Patience { scan_after: 0, give_up_after };
+        cursor.set_eager(&ring, rng.below(2) == 0);
         let base = image.words[image.page(image.epoch) + 1];
         let to = match rng.below(6) {
             0 => Some(Seek::Oldest),

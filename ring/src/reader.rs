@@ -167,18 +167,19 @@ impl Cursor {
     }
 
     /// Is there something new: the next record, or the page behind mine? HEAD is left to the writers, but by who does not
-    /// map the ring.
+    /// map the ring. Who stands before a record in flight knows of that page, and asks for the record alone.
     #[cfg(not(all(test, loom)))]
     pub(crate) fn stirs(&self, ring: &Ring<'_>) -> bool {
         if self.epoch == 0 {
             return true;
         }
+        let awaits = self.hole.is_some();
         if ring.fetch.is_some() {
-            return ring.head().is_none_or(|head| head.epoch != self.epoch || head.count > self.index);
+            return !awaits && ring.head().is_none_or(|head| head.epoch != self.epoch || head.count > self.index);
         }
         let page = ring.page(self.epoch);
         self.index < self.known && page.load_entry(self.index).offset_in(self.epoch).is_some()
-            || ring.look_at_epoch(self.epoch + 1) > self.epoch
+            || !awaits && ring.look_at_epoch(self.epoch + 1) > self.epoch
     }
 
     /// Whether it looks at entries that HEAD did not count when it was read last: sooner there, and always on the heels of

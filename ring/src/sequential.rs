@@ -141,6 +141,7 @@ proptest! {
             Reference { geometry, pages: VecDeque::from([VecDeque::new()]), words: 0, next_seq: first_seq };
         let follower = || Follower { cursor: Cursor::at(first_seq), start: first_seq, seq: first_seq };
         let mut followers = [follower(), follower(), follower()];
+        followers[2].cursor.set_eager(&ring, true);
         let mut buf = vec![0; 4096];
         let max = geometry.max_body();
 
@@ -225,4 +226,43 @@ fn a_caller_cannot_forge_fields_by_their_flag() {
     let mut buf = [0; 64];
     let Ok(Read::Record(record)) = Cursor::at(0).next(&ring, &mut buf) else { panic!("a record") };
     assert_eq!((record.payload, record.flags, record.fields.count()), (&b"\x01\0text"[..], Flags::CONT, 0));
+}
+
+#[test]
+fn who_spins_is_stirred_by_the_next_page_but_not_where_a_record_in_flight_is_in_front_of_it() {
+    let geometry = Geometry::tiny(4, 3, 60, 2);
+    let heap = HeapRing::new(geometry, 1, 0);
+    let alive = |_: &_, _, _| Evidence::Running.into();
+    let ring = heap.ring(Body::BEST, &alive);
+    let claim = |pid| Hold { introduced: Hold::NEVER, ..ring.claim(|_| Some(OwnerWord::new(pid, 0, 0, 1))).unwrap() };
+    let (mut one, mut other) = (claim(7), claim(8));
+    let draft = Draft::new(Level::INFO);
+    let append = |hold: &mut Hold| ring.append(hold, (7, 7), &draft, &[b"four"]).unwrap();
+    let mut cursor = Cursor::at(0);
+    cursor.set_eager(&ring, true);
+    let mut buf = [0; 64];
+    let mut next = |cursor: &mut Cursor| match cursor.next(&ring, &mut buf).unwrap() {
+        Read::Record(record) => Ok(record.seq),
+        Read::NotYet { in_flight } => Err(in_flight),
+        read => panic!("{read:?}"),
+    };
+
+    for seq in 0..3 {
+        append(&mut one);
+        assert!(cursor.stirs(&ring));
+        assert_eq!(next(&mut cursor), Ok(seq));
+        assert_eq!((next(&mut cursor), cursor.stirs(&ring)), (Err(false), false));
+    }
+    append(&mut one);
+    assert!(cursor.stirs(&ring), "it is on the next page");
+    assert_eq!(next(&mut cursor), Ok(3));
+
+    let place = ring.reserve(&mut other, 4, false, &mut None, &mut 0).unwrap();
+    append(&mut one);
+    append(&mut one);
+    assert_eq!((next(&mut cursor), cursor.stirs(&ring)), (Err(true), false));
+    ring.fill(&place, 0, 4, (8, 8), &[], &draft, &[b"late"]);
+    ring.commit(&mut other, place, 4);
+    assert!(cursor.stirs(&ring));
+    assert_eq!([(); 4].map(|()| next(&mut cursor)), [Ok(4), Ok(5), Ok(6), Err(false)]);
 }
