@@ -139,12 +139,21 @@ fn dead_writer_leaves_a_hole() {
 /// The hole rule's second look: whoever leaves a page has committed, so its record is never called abandoned. The reader is
 /// one that spins: between HEAD and the writers it does not look at the entry, whose fence would do for both.
 fn living_writer_leaves_no_hole() {
+    living_writer(true);
+}
+
+/// The same for one that does, having asked HEAD first.
+fn living_writer_leaves_no_hole_to_who_asks_head_first() {
+    living_writer(false);
+}
+
+fn living_writer(is_eager: bool) {
     const EXPECTED: &[&str] = &["", "0:a0", "0:a0 1:a1"];
-    explore(EXPECTED, || {
+    explore(EXPECTED, move || {
         let stage = Stage::new(2, 3);
         let (mut a, mut reader) = (stage.attach(1), stage.reader());
         reader.cursor.patience.scan_after = 0;
-        stage.with(|ring| reader.cursor.set_eager(ring, true));
+        stage.with(|ring| reader.cursor.set_eager(ring, is_eager));
         let a = spawn(move || {
             (a.append(0), a.append(1));
             a.release();
@@ -420,6 +429,7 @@ const MODELS: &[(&str, fn())] = &[
     ("lapped_reader", lapped_reader),
     ("lease_is_handed_over", lease_is_handed_over),
     ("living_writer_leaves_no_hole", living_writer_leaves_no_hole),
+    ("living_writer_leaves_no_hole_to_who_asks_head_first", living_writer_leaves_no_hole_to_who_asks_head_first),
     ("living_writers_line_is_nobody_elses", living_writers_line_is_nobody_elses),
     ("new_writers_line_is_his_own", new_writers_line_is_his_own),
     ("reader_joins_midway", reader_joins_midway),
@@ -514,6 +524,7 @@ tests!(
     lapped_reader,
     lease_is_handed_over,
     living_writer_leaves_no_hole,
+    living_writer_leaves_no_hole_to_who_asks_head_first,
     living_writers_line_is_nobody_elses,
     new_writers_line_is_his_own,
     reader_joins_midway,
