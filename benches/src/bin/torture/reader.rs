@@ -53,6 +53,7 @@ pub(crate) fn main(folder: &Path, control: &'static Control, cell: usize, seed: 
         batch: dice.of(&[1, 16, 256]),
     };
     reader.set_patience(manner.patience);
+    reader.set_spin(dice.one_in(4));
     let _page = trouble::expect_alarms(dice.next(), 300_000);
     let patience = manner.patience.as_nanos() as u64;
     let mut follow = Follow::new(reader, &control.new_journal(folder), cell, patience);
