@@ -80,7 +80,8 @@ pub unsafe extern "C" fn lapwing_reader_open(
     }))
 }
 
-/// Gives the next record, or the gap in front of it; never waits. Returns
+/// Gives the next record, or the gap in front of it; never sleeps, but lets a stream of records get 8 microseconds ahead
+/// rather than slow their writers. Returns
 ///
 /// - LAPWING_RECORD: `*record` is a record,
 /// - LAPWING_GAP: `*gap` says which records this reader does not get,
@@ -146,9 +147,9 @@ pub unsafe extern "C" fn lapwing_reader_next(
 /// Waits until lapwing_reader_next has something to give: `timeout_ms` milliseconds at most, for ever if that is
 /// negative, not at all if it is 0. Returns 1 if there is something, 0 if time is up, or a negative lapwing_error.
 ///
-/// Writers wake nobody, so the thread sleeps and looks: after microseconds at first, every 6 ms at last. Signal
-/// handlers run meanwhile and do not end it, nor can the thread be cancelled; who has other things to wait for uses
-/// lapwing_reader_fd.
+/// The thread sleeps and looks: after microseconds at first, every 6 ms at last. Where it may write the ring's file, and
+/// that lies in memory, it sleeps for 25 ms, and the next writer wakes it. Signal handlers run meanwhile and do not end
+/// it, nor can the thread be cancelled; who has other things to wait for uses lapwing_reader_fd.
 ///
 /// One thread at a time; not signal-safe; a forked child goes on with its own place.
 ///
