@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The longest pause where several rings are followed.
 const AMONG_OTHERS: Duration = Duration::from_millis(6);
+/// The same for who never sleeps, and looks at the first of them alone meanwhile.
+const SPINNING_AMONG_OTHERS: Duration = Duration::from_micros(1);
 /// Steps along one ring before the next one has its turn.
 const TURN: u32 = 256;
 
@@ -83,7 +85,11 @@ pub fn follow(
         }
         if !moved {
             // The others ring another bell.
-            let limit = if is_one { Duration::MAX } else { AMONG_OTHERS };
+            let limit = match (is_one, args.spin) {
+                (true, _) => Duration::MAX,
+                (false, false) => AMONG_OTHERS,
+                (false, true) => SPINNING_AMONG_OTHERS,
+            };
             sources[0].follow.pause_at_most(limit);
         }
     }
