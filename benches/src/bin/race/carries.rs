@@ -1,7 +1,8 @@
 //! What every contestant is tested for: records come as they were appended, whole and in order, and what does not come is
 //! counted where the channel counts.
 
-use crate::peer::{LEN, Measure, Payload, Peer, Place, Read, Write};
+use crate::peer::{LEN, Measure, Payload, Peer, Read, Write};
+use crate::place::Place;
 use crate::{Result, peers};
 use std::time::{Duration, Instant};
 

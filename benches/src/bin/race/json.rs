@@ -10,7 +10,10 @@ pub fn text(results: &Results) -> String {
     let others = results.abouts().iter().map(|&(name, _)| Value::Object(result(results, name)));
     let all: Vec<Value> = floor.into_iter().chain(others).collect();
     let skipped: Vec<Value> = results.skipped().iter().map(|(name, why)| json!({"name": name, "why": why})).collect();
-    let whole = json!({"probe_ns": results.probe_ns().map(round), "results": all, "skipped": skipped});
+    let mut whole = json!({"results": all, "skipped": skipped});
+    if let Some(ns) = results.probe_ns() {
+        whole["probe_ns"] = json!(round(ns));
+    }
     format!("{whole:#}\n")
 }
 

@@ -9,10 +9,12 @@
 mod carries;
 mod child;
 mod clock;
+mod interrupt;
 mod json;
 mod object;
 mod peer;
 mod peers;
+mod place;
 mod plot;
 mod report;
 mod results;
@@ -21,11 +23,15 @@ mod table;
 mod team;
 
 use clap::Parser;
+use interrupt::Interrupt;
 use lapwing_benches::cores;
-use peer::{Entry, Measure, Place};
+use peer::{Entry, Measure};
+use place::Place;
 use results::{Results, Run};
-use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use team::Team;
 
 /// What fails says why.
@@ -56,17 +62,56 @@ struct Arguments {
     plot: Option<PathBuf>,
 }
 
-fn main() -> Result<()> {
-    if std::env::args().nth(1).as_deref() == Some("child") {
-        return child::work(std::env::args().skip(2));
-    }
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    let outcome = match std::env::args().nth(1).as_deref() {
+        Some("child") => child::work(std::env::args().skip(2)),
+        _ => run(&Arguments::parse()),
+    };
+    outcome.map_or_else(
+        |error| {
+            eprintln!("race: {error}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+/// All of it, from what is to be measured to what has been.
+fn run(arguments: &Arguments) -> Result<()> {
     let entries = chosen(&arguments.only)?;
+    // What cannot be written is said now, not after minutes.
+    let json = arguments.json.as_deref().map(|path| Ok::<_, String>((path, writable(path)?))).transpose()?;
+    arguments.plot.as_deref().map(plot::prepare).transpose()?;
+    let interrupt = Interrupt::new()?;
+    let results = race(entries, arguments.rounds, &interrupt)?;
+    if interrupt.is_there() {
+        return Ok(interrupt.pass_on()?);
+    }
+    if let Some((path, file)) = json {
+        replace(file, &json::text(&results)).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if let Some(folder) = &arguments.plot {
+        plot::write(&results, folder)?;
+    }
+    match std::io::stdout().write_all(table::Table(&results).to_string().as_bytes()) {
+        // Who has read enough (`| head`) does not want the rest.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(format!("standard output: {error}").into()),
+        _ => {}
+    }
+    match results.failed().len() {
+        0 => Ok(()),
+        _ => Err("not all that was to be measured was, see above".into()),
+    }
+}
+
+/// Measures; what was set up for it has been taken down afterwards.
+fn race(entries: Vec<Entry>, rounds: u32, interrupt: &Interrupt) -> Result<Results> {
     let cpus = cores::allowed();
     let place = Place::new()?;
     let folder = place.folder().to_owned();
-    let mut team = Team::new(place);
     let mut results = Results::default();
+    place.too_small().iter().for_each(|note| results.note(note));
+    let mut team = Team::new(place, interrupt.clone());
     // What was set up ends before its folder goes.
     let (mut racing, mut settings) = (Vec::new(), Vec::new());
     for entry in entries {
@@ -86,12 +131,15 @@ fn main() -> Result<()> {
     if cpus.len() < 2 {
         results.note("one processor: nothing was measured that needs two");
     }
-    let most = if (arguments.rounds as usize) < results::FEWEST { 1 } else { MOST_TIMES } * arguments.rounds;
+    let most = if (rounds as usize) < results::FEWEST { rounds } else { rounds.saturating_mul(MOST_TIMES) };
     let shown = std::io::stderr().is_terminal();
-    for round in 1..=most {
+    'rounds: for round in 1..=most {
         for &measure in &measures {
             for entry in racing.iter().filter(|entry| entry.measures.iter().any(|kind| kind.covers(measure))) {
-                if round > arguments.rounds && results.is_enough(entry.name, measure) {
+                if interrupt.is_there() {
+                    break 'rounds;
+                }
+                if round > rounds && results.is_enough(entry.name, measure) {
                     continue;
                 }
                 if shown {
@@ -104,17 +152,20 @@ fn main() -> Result<()> {
     if shown {
         eprint!("\r\x1b[K");
     }
-    print!("{}", table::Table(&results));
-    if let Some(path) = &arguments.json {
-        std::fs::write(path, json::text(&results)).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(results)
+}
+
+/// Opens a file that is to be replaced in the end, and leaves it as it is.
+fn writable(path: &Path) -> Result<File, String> {
+    let file = File::options().write(true).create(true).truncate(false).open(path);
+    file.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn replace(mut file: File, text: &str) -> std::io::Result<()> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
     }
-    if let Some(folder) = &arguments.plot {
-        plot::write(&results, folder)?;
-    }
-    match results.failed().len() {
-        0 => Ok(()),
-        _ => Err("not all that was to be measured was, see above".into()),
-    }
+    file.write_all(text.as_bytes())
 }
 
 /// The entries that are to race.
@@ -122,7 +173,7 @@ fn chosen(only: &[String]) -> Result<Vec<Entry>> {
     let all = peers::all();
     let names: Vec<_> = all.iter().map(|entry| entry.name).collect();
     if let Some(unknown) = only.iter().find(|word| !names.contains(&word.as_str()) && *word != results::FLOOR) {
-        return Err(format!("no {unknown} here; there are {} and {}", results::FLOOR, names.join(", ")).into());
+        return Err(format!("no {unknown} here; there are {}; {}", results::FLOOR, names.join("; ")).into());
     }
     let wanted = |entry: &Entry| {
         let named = |name: &str| only.iter().any(|word| word == name);

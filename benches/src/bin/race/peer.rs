@@ -6,7 +6,6 @@ use std::any::Any;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Bytes of a record.
 pub const LEN: usize = 100;
@@ -272,30 +271,3 @@ impl Entry {
 
 /// Records that two writers can append in a run without a reader.
 pub const MANY: usize = 200_000;
-
-/// What the names of the races' folders begin with.
-pub const PLACE: &str = "lapwing-race-";
-
-/// A folder in memory for the race's files, removed at the end.
-pub struct Place(PathBuf);
-
-impl Place {
-    pub fn new() -> Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let base = Path::new("/dev/shm");
-        let base = if base.is_dir() { base.into() } else { std::env::temp_dir() };
-        let folder = base.join(format!("{PLACE}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
-        std::fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        Ok(Self(folder))
-    }
-
-    pub fn folder(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}

@@ -14,8 +14,15 @@ use crate::{Result, peers};
 use bars::{Bars, Row};
 use lapwing_benches::probe::Class;
 use lines::{Line, Lines};
+use rustix::fs::{Access, access};
 use std::fs;
 use std::path::Path;
+
+/// Makes the folder of the charts, where it is not there.
+pub fn prepare(folder: &Path) -> Result<()> {
+    let made = fs::create_dir_all(folder).and_then(|()| Ok(access(folder, Access::WRITE_OK)?));
+    made.map_err(|error| format!("{}: {error}", folder.display()).into())
+}
 
 /// Writes a file for each chart there is something for.
 pub fn write(results: &Results, folder: &Path) -> Result<()> {
@@ -23,7 +30,6 @@ pub fn write(results: &Results, folder: &Path) -> Result<()> {
         let path = folder.join(format!("{name}.svg"));
         fs::write(&path, svg).map_err(|error| format!("{}: {error}", path.display()))
     };
-    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let machine = machine();
     for measure in results.measures() {
         if let Some(bars) = bars(results, measure, &machine) {

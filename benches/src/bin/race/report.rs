@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_is_said_is_heard() {
-        let folder = crate::peer::Place::new().unwrap();
+        let folder = crate::place::Place::new().unwrap();
         let path = folder.folder().join("ring");
         let mut parent = Report::create(&path).unwrap();
         let child = Report::open(&path).unwrap();

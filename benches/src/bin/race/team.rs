@@ -1,7 +1,9 @@
 //! One run: starts the processes, has them begin together, and gathers what they report.
 
 use crate::child::Role;
-use crate::peer::{Entry, Measure, Place};
+use crate::interrupt::Interrupt;
+use crate::peer::{Entry, Measure};
+use crate::place::Place;
 use crate::report::{Report, Said};
 use crate::roles::DROPPED;
 use crate::{Result, clock};
@@ -18,6 +20,7 @@ const NOTICE_NS: u64 = 3_000_000;
 /// Who runs the processes.
 pub struct Team {
     place: Place,
+    interrupt: Interrupt,
     runs: u64,
 }
 
@@ -25,8 +28,8 @@ pub struct Team {
 pub type Answers = BTreeMap<String, Vec<u64>>;
 
 impl Team {
-    pub fn new(place: Place) -> Self {
-        Self { place, runs: 0 }
+    pub fn new(place: Place, interrupt: Interrupt) -> Self {
+        Self { place, interrupt, runs: 0 }
     }
 
     /// One run of `entry`.
@@ -53,6 +56,9 @@ impl Team {
         while done < children.0.len() {
             let Some(Said { word, numbers, .. }) = report.hear(Duration::from_millis(100))? else {
                 children.check()?;
+                if self.interrupt.is_there() {
+                    return Err("interrupted".into());
+                }
                 if clock::now() > until {
                     return Err(format!("not done after {} seconds", PATIENCE.as_secs()).into());
                 }

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::peer::{LEN, Measure, Payload, Peer, Read, Write, pause};
+use crate::place::remove_shared;
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::{Config, FileName, NodeBuilder, SemanticString, SignalHandlingMode, ipc};
@@ -13,8 +14,6 @@ use std::path::{Path, PathBuf};
 const RECORDS: usize = 1 << 17;
 /// Publishers of a service.
 const WRITERS: usize = 16;
-/// Where shared memory has its names on Linux.
-const SHARED: &str = "/dev/shm";
 
 /// Without a subscriber, unless somebody reads: what is published is nowhere.
 pub struct Iceoryx2;
@@ -32,7 +31,7 @@ macro_rules! peer {
             type Reader<'c> = Subscriber<ipc::Service, [u8], ()>;
 
             fn set_up(folder: &Path) -> Result<Box<dyn Any>> {
-                Ok(Box::new(Names(format!("{}-", name(folder)?))))
+                Ok(Box::new(Names(name(folder)?.to_owned())))
             }
 
             fn create(place: &Path) -> Result<()> {
@@ -100,17 +99,12 @@ fn name(path: &Path) -> Result<&str> {
     Ok(path.file_name().and_then(|name| name.to_str()).ok_or("a place has a name")?)
 }
 
-/// All shared memory of a race, by how its names begin: a process that was killed leaves some.
+/// All shared memory of a race, by its folder's name: a process that was killed leaves some.
 struct Names(String);
 
 impl Drop for Names {
     fn drop(&mut self) {
-        let Ok(entries) = std::fs::read_dir(SHARED) else { return };
-        for entry in
-            entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(self.0.as_bytes()))
-        {
-            let _ = std::fs::remove_file(entry.path());
-        }
+        remove_shared(&self.0);
     }
 }
 

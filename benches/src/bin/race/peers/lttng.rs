@@ -153,7 +153,8 @@ impl Write for Append<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peer::{LEN, Place};
+    use crate::peer::LEN;
+    use crate::place::Place;
     use lapwing_benches::cores;
     use rustix::process::{Pid, Signal, kill_process};
     use std::process::Command;

@@ -87,7 +87,8 @@ impl Write for Writer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peer::{LEN, Place};
+    use crate::peer::LEN;
+    use crate::place::Place;
     use lapwing_benches::cores;
 
     const WRITERS: u64 = 8;

@@ -3,7 +3,8 @@
 
 use super::datagram::{HOLDS, Receiver, connect, too_short_a_queue};
 use crate::Result;
-use crate::peer::{Measure, PLACE, Payload, Peer, Read, Write};
+use crate::peer::{Measure, Payload, Peer, Read, Write};
+use crate::place::is_place;
 use std::any::Any;
 use std::fs;
 use std::io::ErrorKind;
@@ -37,7 +38,7 @@ impl Peer for Syslog {
     fn set_up(folder: &Path) -> Result<Box<dyn Any>> {
         let socket = folder.join(SOCKET);
         if fs::read_link(LOG).is_ok_and(|to| is_stale(&to)) {
-            fs::remove_file(LOG)?;
+            fs::remove_file(LOG).map_err(|error| format!("{LOG} of a race that was killed: {error}"))?;
         }
         symlink(&socket, LOG).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => format!("{LOG} belongs to another daemon: stop it, or race in a container"),
@@ -75,11 +76,11 @@ fn socket(place: &Path) -> PathBuf {
     place.with_file_name(SOCKET)
 }
 
-/// Whether it is the socket of a race that was killed.
+/// Whether it is the socket of a race that was killed: the folder went when this one began.
 fn is_stale(socket: &Path) -> bool {
-    let folder = socket.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
-    let pid = folder.strip_prefix(PLACE).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
-    socket.ends_with(SOCKET) && pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
+    let folder =
+        socket.parent().filter(|folder| folder.file_name().and_then(|name| name.to_str()).is_some_and(is_place));
+    socket.ends_with(SOCKET) && folder.is_some_and(|folder| !folder.exists())
 }
 
 /// [`LOG`] leads to our socket until this is dropped.
