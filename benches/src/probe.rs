@@ -10,6 +10,11 @@ use std::time::Instant;
 /// Hand-overs in one probe: some 5 ms at most.
 const ROUNDS: u32 = 10_000;
 
+/// Nanoseconds below which two processors are near, and from which on they are far.
+pub const NEAR: f64 = 90.0;
+/// See [`NEAR`].
+pub const FAR: f64 = 120.0;
+
 /// How far apart two processors are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Class {
@@ -24,9 +29,9 @@ pub enum Class {
 impl Class {
     /// Of all that were probed before and after a measurement, nanoseconds.
     pub fn of(probes: &[f64]) -> Self {
-        if probes.iter().all(|&ns| ns < 90.0) {
+        if probes.iter().all(|&ns| ns < NEAR) {
             Self::Near
-        } else if probes.iter().all(|&ns| ns >= 120.0) {
+        } else if probes.iter().all(|&ns| ns >= FAR) {
             Self::Far
         } else {
             Self::Between

@@ -2,7 +2,7 @@
 
 use crate::peer::Measure;
 use crate::results::{FEWEST, FLOOR, Results};
-use lapwing_benches::probe::Class;
+use lapwing_benches::probe::{Class, FAR, NEAR};
 use std::fmt;
 
 /// The ring's name: the others' ratios are to it where no floor is.
@@ -23,6 +23,10 @@ impl fmt::Display for Table<'_> {
         }
         if let Some(ns) = self.0.probe_ns() {
             writeln!(f, "a line from one processor to the other, median: {ns:.0} ns")?;
+            writeln!(
+                f,
+                "  near: less than {NEAR:.0} ns before and after a run; far: {FAR:.0} and more; between: neither"
+            )?;
         }
         for (name, why) in self.0.skipped() {
             writeln!(f, "skipped: {name}: {why}")?;
@@ -64,7 +68,7 @@ impl Table<'_> {
             .iter()
             .filter_map(|&(name, about)| Some((name, about, *self.0.classes(name, measure).get(&class)?)))
             .collect();
-        if rows.iter().all(|(.., median)| median.runs < FEWEST) {
+        if rows.is_empty() {
             return writeln!(f, "{}, {class}: class not seen\n", title(measure));
         }
         let ours = rows.iter().find(|(name, ..)| *name == OURS).map(|(.., median)| median.figure);
@@ -73,7 +77,7 @@ impl Table<'_> {
         writeln!(f, "  {:<20} {:>12} {:>10} {:>9} {:>5}", "", unit(measure), "x lapwing", last, "runs")?;
         for (name, about, median) in rows {
             if median.runs < FEWEST {
-                writeln!(f, "  {name:<20} class not seen often enough: {} runs", median.runs)?;
+                writeln!(f, "  {name:<20} not seen often enough: {} of {FEWEST} runs", median.runs)?;
                 continue;
             }
             let ratio = ours.map_or_else(String::new, |ours| format!("{:.2}", median.figure / ours));
