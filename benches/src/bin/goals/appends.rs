@@ -11,7 +11,7 @@ use lapwing_ring::{Body, Level, Writer};
 const LARGE: usize = 64 * SIZE;
 
 fn turns(options: &Options) -> usize {
-    options.rounds.max(5) * 50
+    options.rounds().max(5) * 50
 }
 
 fn append(writer: &mut Writer, bytes: &[u8]) {

@@ -15,11 +15,11 @@ const LARGE: usize = 1 << 30;
 const PIECE: usize = 64 << 10;
 
 pub(crate) fn small(board: &mut Board, options: &Options) {
-    drain(board, options.rounds.max(5) * 5, "16 MiB", lapwing_benches::SIZE);
+    drain(board, options.rounds().max(5) * 5, "16 MiB", lapwing_benches::SIZE);
 }
 
 pub(crate) fn large(board: &mut Board, options: &Options) {
-    drain(board, options.rounds.max(5), "1 GiB", LARGE);
+    drain(board, options.rounds().max(5), "1 GiB", LARGE);
 }
 
 fn drain(board: &mut Board, rounds: usize, name: &str, size: usize) {

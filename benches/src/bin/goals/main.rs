@@ -1,8 +1,6 @@
 //! The goals for the speed of the ring, each measured beside its yardstick in the same run: appends, readers, starts.
 //!
-//! `goals [--only WORD].. [--rounds N]`: only what has WORD in its name; at least N rounds of what takes two cores or
-//! fresh processes (7), and a hundred times as many of short loops. Other processes are this program, and say what they
-//! measured through a ring.
+//! Other processes are this program, `goals work ..`, and say what they measured through a ring.
 
 mod appends;
 mod board;
@@ -13,31 +11,36 @@ mod starts;
 mod work;
 
 use board::Board;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use std::env;
 
-/// What is to be measured, and how often.
+/// Measures what an append, a reader and a start should cost, each beside its yardstick, and says which goals are met.
+#[derive(Parser)]
+#[command(after_help = "Examples:\n  goals --only append\n  chrt -r 5 goals --only following --rounds 9\n\n\
+                  In real time (chrt) other programs disturb it less. A missed goal does not change the exit status.")]
 pub(crate) struct Options {
+    /// Only what has WORD in its name; may be repeated
+    #[arg(long, value_name = "WORD")]
     only: Vec<String>,
-    pub(crate) rounds: usize,
+    /// Rounds of what takes two processors or fresh processes; of short loops there are fifty times as many
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
 }
 
 impl Options {
-    fn of(mut arguments: impl Iterator<Item = String>) -> Self {
-        let mut options = Self { only: Vec::new(), rounds: 7 };
-        while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} needs a value"));
-            match argument.as_str() {
-                "--only" => options.only.push(value()),
-                "--rounds" => options.rounds = value().parse().expect("a number of rounds"),
-                other => panic!("{other}: goals [--only WORD].. [--rounds N]"),
-            }
-        }
-        options
+    pub(crate) fn rounds(&self) -> usize {
+        self.rounds as usize
     }
 
     /// Is anything of this to be measured? `name` is that of a group of lines.
-    pub(crate) fn wants(&self, name: &str) -> bool {
+    fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|word| name.contains(word.as_str()))
+    }
+
+    /// A word that no group has in its name.
+    fn unknown(&self) -> Option<&str> {
+        self.only.iter().map(String::as_str).find(|word| !GROUPS.iter().any(|(name, _)| name.contains(word)))
     }
 }
 
@@ -62,7 +65,11 @@ fn main() {
     if arguments.peek().is_some_and(|first| first == "work") {
         return work::begin(&arguments.skip(1).collect::<Vec<_>>());
     }
-    let options = Options::of(arguments);
+    let options = Options::parse();
+    if let Some(word) = options.unknown() {
+        let names = GROUPS.map(|(name, _)| name).join("; ");
+        Options::command().error(ErrorKind::InvalidValue, format!("nothing has {word} in its name: {names}")).exit();
+    }
     let mut board = Board::default();
     for (name, measure) in GROUPS {
         if options.wants(name) {

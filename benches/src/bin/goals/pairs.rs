@@ -56,7 +56,7 @@ pub(crate) fn all(board: &mut Board, options: &Options) {
     let path = ring.path().to_str().expect("a name");
     let flat = RECORDS.to_string();
     let mut kinds = ["alone", "followed", "20 M/s", "100 k/s"].map(Kind::new);
-    for _ in 0..options.rounds {
+    for _ in 0..options.rounds() {
         for kind in &mut kinds {
             let before = hand_off();
             let figures = match kind.name {
@@ -104,17 +104,20 @@ fn report(board: &mut Board, [alone, followed, paced, spun]: &[Kind; 4]) {
             let what = format!("{what}, {class}");
             board.add(Line { what, figure, unit, yardstick: yardstick.1.map(|much| (yardstick.0, much)), goal });
         };
-        // What is reached with more between two processors would be with less.
-        let unless_far = |goal| if class == Class::Far { Goal::None } else { goal };
+        let if_near = |goal| if class == Class::Near { goal } else { Goal::None };
         let alone = alone.of(class, 0);
-        let delivered = Goal::AtLeast(if class == Class::Far { 7.0 } else { 30.0 });
+        let delivered = match class {
+            Class::Near => Goal::AtLeast(30.0),
+            Class::Between => Goal::None,
+            Class::Far => Goal::AtLeast(7.0),
+        };
         let (reader, none) = ("without reader", ("", None));
         let two = ("two hand-overs of a line", spun.median(class, |run| run.hand_off * 2.0));
         let followed = [0, 1].map(|figure| followed.of(class, figure));
-        add("append with a following reader", followed[0], "ns", (reader, alone), unless_far(Goal::Times(1.3)));
+        add("append with a following reader", followed[0], "ns", (reader, alone), if_near(Goal::Times(1.3)));
         add("delivered to another process", followed[1], "M/s", (reader, alone.map(|ns| 1e3 / ns)), delivered);
         add("reached by a writer at 20 M/s, followed", paced.of(class, 0), "M/s", none, Goal::None);
-        add("latency at 100 k/s, spinning, 50 %", spun.of(class, 1), "ns", two, unless_far(Goal::AtMost(100.0)));
+        add("latency at 100 k/s, spinning, 50 %", spun.of(class, 1), "ns", two, if_near(Goal::AtMost(100.0)));
         add("latency at 100 k/s, spinning, 90 %", spun.of(class, 2), "ns", two, Goal::None);
         let runs = spun.runs.iter().filter(|run| run.class == class).count();
         if runs < ENOUGH {

@@ -22,7 +22,7 @@ pub(crate) fn all(board: &mut Board, options: &Options) {
     let path = ring.path().to_str().expect("a name");
     let whats = ["floor", "writer", "log", "reader"];
     let mut figures = whats.map(|_| [const { Vec::new() }; 2]);
-    for _ in 0..options.rounds.max(5) * 5 {
+    for _ in 0..options.rounds().max(5) * 5 {
         for (what, figures) in whats.iter().zip(&mut figures) {
             let worker = desk.start(0, "start", &[path, what]);
             let said = desk.figures(&worker, "us");

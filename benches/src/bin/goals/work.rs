@@ -100,6 +100,7 @@ fn follow(place: &Place, ring: &Path) {
     let mut reader = attached(ring);
     place.await_go();
     reader.seek(Seek::Newest).expect("the ring");
+    let before = reader.counts().read;
     let (mut first, mut last, mut is_over) = (None, Instant::now(), false);
     while !is_over {
         let each = |read: Read<'_>| {
@@ -120,7 +121,7 @@ fn follow(place: &Place, ring: &Path) {
         }
     }
     let seconds = last.duration_since(first.expect("a record")).as_secs_f64();
-    report(place, &reader, seconds);
+    report(place, &reader, before, seconds);
 }
 
 /// Follows to the end without ever sleeping; says how long after the time in front of them it had the records, ns.
@@ -131,6 +132,7 @@ fn spin(place: &Place, ring: &Path) {
     let mut late = Vec::with_capacity(1 << 20);
     place.await_go();
     reader.seek(Seek::Newest).expect("the ring");
+    let before = reader.counts().read;
     let (since, mut is_over) = (Instant::now(), false);
     let mut take = |record: Record<'_>| {
         let now = ticks();
@@ -150,13 +152,14 @@ fn spin(place: &Place, ring: &Path) {
         }
     }
     late.pop();
-    report(place, &reader, since.elapsed().as_secs_f64());
+    report(place, &reader, before, since.elapsed().as_secs_f64());
     place.say("late", &[50, 90, 99].map(|percent| quantile(&late, percent).expect("a record")));
 }
 
-fn report(place: &Place, reader: &Reader, seconds: f64) {
+/// `before`: what it had read when it began to count; the last record is not counted either.
+fn report(place: &Place, reader: &Reader, before: u64, seconds: f64) {
     let counts = reader.counts();
-    place.say("got", &[(counts.read - 1) as f64 / seconds, (counts.lost + counts.stalled) as f64]);
+    place.say("got", &[(counts.read - before - 1) as f64 / seconds, (counts.lost + counts.stalled) as f64]);
 }
 
 /// Reads a record each so many milliseconds, until it is killed; 0: one, and then it is stopped.
