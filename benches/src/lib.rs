@@ -5,6 +5,7 @@ pub mod addresses;
 pub mod captured;
 pub mod cores;
 mod folder;
+mod left;
 pub mod median;
 mod opener;
 pub mod probe;
@@ -28,7 +29,11 @@ pub const SIZE: usize = 16 << 20;
 /// The payloads that are measured, bytes.
 pub const PAYLOADS: [usize; 3] = [16, 100, 1000];
 
-/// A ring in /dev/shm, removed at the end.
+/// Where rings lie, and what their names begin with.
+const MEMORY: &str = "/dev/shm";
+const PREFIX: &str = "lapwing-bench-";
+
+/// A ring in /dev/shm, removed at the end, or by a later bench where this one was killed.
 pub struct Ring {
     path: PathBuf,
     size: usize,
@@ -48,7 +53,8 @@ impl Ring {
     /// # Panics
     /// When there is no room for it in /dev/shm.
     pub fn sized(name: &str, size: usize) -> Self {
-        let path = PathBuf::from(format!("/dev/shm/lapwing-bench-{name}-{}", std::process::id()));
+        left::sweep(Path::new(MEMORY), PREFIX);
+        let path = PathBuf::from(format!("{MEMORY}/{PREFIX}{name}-{}", std::process::id()));
         Create::new().size(size as u64).create(&path).unwrap();
         let ring = Self { path, size };
         drop(ring.writer());
