@@ -17,8 +17,11 @@ use std::env;
 
 /// Measures what an append, a reader and a start should cost, each beside its yardstick, and says which goals are met.
 #[derive(Parser)]
-#[command(after_help = "Examples:\n  goals --only append\n  chrt -r 5 goals --only following --rounds 9\n\n\
-                  In real time (chrt) other programs disturb it less. A missed goal does not change the exit status.")]
+#[command(
+    name = "goals",
+    after_help = "Examples:\n  goals --only append\n  chrt -r 5 goals --only following --rounds 9\n\n\
+                  In real time (chrt) other programs disturb it less. A missed goal does not change the exit status."
+)]
 pub(crate) struct Options {
     /// Only what has WORD in its name; may be repeated
     #[arg(long, value_name = "WORD")]
