@@ -261,7 +261,7 @@ fn who_spins_is_stirred_by_the_next_page_but_not_where_a_record_in_flight_is_in_
     append(&mut one);
     append(&mut one);
     assert_eq!((next(&mut cursor), cursor.stirs(&ring)), (Err(true), false));
-    ring.fill(&place, 0, 4, (8, 8), &[], &draft, &[b"late"]);
+    ring.fill(place, 0, 4, (8, 8), &[], &draft, &[b"late"]);
     ring.commit(&mut other, place, 4);
     assert!(cursor.stirs(&ring));
     assert_eq!([(); 4].map(|()| next(&mut cursor)), [Ok(4), Ok(5), Ok(6), Err(false)]);

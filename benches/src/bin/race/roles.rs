@@ -17,6 +17,8 @@ const TIMED_NS: u64 = 100_000_000;
 /// Records between two looks at the clock: of one writer alone, and of one among others.
 const BATCH: usize = 1000;
 const LOOK: u64 = 100;
+/// From one record to the next that keep a reader awake.
+const SELDOM_NS: u64 = 20_000;
 /// Records of a latency measurement, and the time from one to the next.
 const SAMPLES: usize = 10_000;
 const PERIOD_NS: u64 = 10_000;
@@ -133,7 +135,10 @@ fn writer<P: Peer>(
             append(&mut writer, holds.unwrap_or(BATCH).min(BATCH))
         }
         Measure::Writers(count) => flat_out(&mut writer, begin, holds.map(|records| records / count)),
-        Measure::Deliver => flat_out(&mut writer, begin, None),
+        Measure::Deliver => {
+            keep_up(&mut writer, begin);
+            flat_out(&mut writer, begin, None)
+        }
         Measure::Latency => {
             paced(&mut writer, begin);
             vec![]
@@ -175,6 +180,14 @@ fn append(writer: &mut impl Write, burst: usize) -> Vec<Answer> {
         writer.settle();
     }
     vec![(TOOK_NS, vec![took]), (WROTE, vec![wrote])]
+}
+
+/// A record that does not count now and then until it begins: how long a reader takes to wake up, and a processor, is not asked.
+fn keep_up(writer: &mut impl Write, begin: u64) {
+    while now() + SELDOM_NS < begin {
+        writer.append(&[WARMS; LEN]);
+        wait(now() + SELDOM_NS);
+    }
 }
 
 /// As many records as go into the time, or as the channel holds; then the last one.
