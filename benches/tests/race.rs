@@ -82,7 +82,9 @@ fn kept(race: &Child) -> Vec<PathBuf> {
 
 /// Starts a race of many rounds and waits until something runs in it.
 fn racing() -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_race"));
+    // Who is started in the background of a script ignores SIGINT, and so would the race.
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT,TERM", env!("CARGO_BIN_EXE_race")]);
     command.args(["--only", "lapwing", "--rounds", "1000"]).stdout(Stdio::null()).stderr(Stdio::null());
     let race = command.spawn().unwrap();
     let since = Instant::now();
